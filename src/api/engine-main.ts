@@ -1,0 +1,97 @@
+/**
+ * The engine process: the engine and its API, under the supervisor that started it with the IPC channel and the
+ * descriptors of child-messages.ts.
+ *
+ * Should the supervisor die, the engine goes on: host I/O matters more than being supervised. It then holds the pool's
+ * lock alone and stops by itself on SIGTERM.
+ */
+import { flushCompileCache } from 'node:module';
+import process from 'node:process';
+import { FlashCopyError } from '../base/errors.ts';
+import { log } from '../base/log.ts';
+import type { EngineStart, ToEngine, ToSupervisor } from '../engine/child-messages.ts';
+import { EngineProcess } from '../engine/engine-process.ts';
+import type { EngineApi } from './engine-api.ts';
+import type { ApiServer } from './server.ts';
+
+function main(): void {
+  if (process.send === undefined) {
+    process.stderr.write('This is started by "flashcopy standalone". Run that.\n');
+    process.exitCode = 2;
+    return;
+  }
+  process.title = 'flashcopy-engine';
+  // Stopping is the supervisor's decision while there is one: service managers send their signals to everybody.
+  let orphaned = false;
+  let running: Running | undefined;
+  const onSignal = () => {
+    if (orphaned) void running?.stop(true);
+  };
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  process.on('disconnect', () => {
+    orphaned = true;
+    log.warn('supervisor is gone: the engine goes on without, until SIGTERM');
+  });
+  process.on('message', (message: ToEngine) => {
+    if (message.kind === 'stop') void running?.stop(message.forced);
+    else {
+      start(message.start).then(
+        async (started) => {
+          running = started;
+          await tell({ kind: 'ready' });
+          // Not left to the exit: an engine that is killed has none, and it is the next one's start that must be fast.
+          flushCompileCache();
+        },
+        (error: unknown) => giveUp(error),
+      );
+    }
+  });
+}
+
+type Running = { stop(forced: boolean): Promise<void> };
+
+async function start(options: EngineStart): Promise<Running> {
+  const engine = await EngineProcess.start(options, (reason) => {
+    log.error('data thread died', { reason });
+    endNow();
+  });
+  const api: EngineApi = engine;
+  // Host I/O is served by now and does not wait for this to load.
+  const { serveEngine } = await import('./server.ts');
+  const server = await serveEngine(api, options.endpoint);
+  return { stop: (forced) => stop(engine, server, forced) };
+}
+
+async function stop(engine: EngineProcess, server: ApiServer, forced: boolean): Promise<void> {
+  try {
+    const { users } = await engine.stop(forced);
+    if (users.length > 0) return await tell({ kind: 'refused', users });
+    await server.stop();
+    process.exit(0);
+  } catch (error) {
+    log.error('stop failed', { error: String((error as Error).stack ?? error) });
+    endNow();
+  }
+}
+
+async function giveUp(error: unknown): Promise<void> {
+  const code = error instanceof FlashCopyError ? error.code : 'Internal';
+  const message = code === 'Internal' ? String((error as Error).stack ?? error) : (error as Error).message;
+  await tell({ kind: 'failed', code, message });
+  endNow();
+}
+
+/** By a signal: process.exit would wait for the data thread, which sleeps in the kernel. */
+function endNow(): void {
+  process.kill(process.pid, 'SIGKILL');
+}
+
+/** Resolves when it is on its way; without a supervisor there is nobody to tell. */
+function tell(message: ToSupervisor): Promise<void> {
+  return new Promise((resolve) => {
+    if (!process.connected) resolve();
+    else process.send!(message, undefined, {}, () => resolve());
+  });
+}
+
+main();

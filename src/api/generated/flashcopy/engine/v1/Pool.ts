@@ -1,0 +1,43 @@
+// Original file: proto/flashcopy/engine/v1/engine.proto
+
+import type { Long } from '@grpc/proto-loader';
+
+export interface Pool {
+  'path'?: (string);
+  'totalBytes'?: (number | string | Long);
+  'freeBytes'?: (number | string | Long);
+  /**
+   * Sum of the sizes of all volumes.
+   */
+  'provisionedBytes'?: (number | string | Long);
+  'volumes'?: (number | string | Long);
+  'snapshots'?: (number | string | Long);
+  'mappings'?: (number | string | Long);
+  /**
+   * Deleted volumes whose grains others still need.
+   */
+  'retired'?: (number | string | Long);
+  'logBytes'?: (number | string | Long);
+  'logUsedBytes'?: (number | string | Long);
+  'warnings'?: (string)[];
+}
+
+export interface Pool__Output {
+  'path': (string);
+  'totalBytes': (number);
+  'freeBytes': (number);
+  /**
+   * Sum of the sizes of all volumes.
+   */
+  'provisionedBytes': (number);
+  'volumes': (number);
+  'snapshots': (number);
+  'mappings': (number);
+  /**
+   * Deleted volumes whose grains others still need.
+   */
+  'retired': (number);
+  'logBytes': (number);
+  'logUsedBytes': (number);
+  'warnings': (string)[];
+}

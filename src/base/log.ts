@@ -1,0 +1,18 @@
+/**
+ * The log: one JSON object a line, to stderr, so that stdout belongs to answers alone.
+ *
+ * A message is constant and says what happened; what differs from one time to the next is in the fields. The level is
+ * FLASHCOPY_LOG_LEVEL (error, warn, info, debug), info when it is not set.
+ */
+import process from 'node:process';
+import winston from 'winston';
+
+const LEVELS = ['error', 'warn', 'info', 'debug'];
+const asked = process.env['FLASHCOPY_LOG_LEVEL'] ?? 'info';
+
+export const log = winston.createLogger({
+  level: LEVELS.includes(asked) ? asked : 'info',
+  format: winston.format.combine(winston.format.timestamp(), winston.format.json()),
+  defaultMeta: { pid: process.pid },
+  transports: [new winston.transports.Console({ stderrLevels: LEVELS })],
+});

@@ -1,0 +1,68 @@
+/**
+ * The program `flashcopy`. Exit code 0: done; 1: failed, with one line on stderr that says why; 2: used wrongly.
+ */
+import { readFileSync } from 'node:fs';
+import process from 'node:process';
+import { Command, CommanderError, Option } from 'commander';
+import { DEFAULT_ENDPOINT } from '../api/endpoint.ts';
+import { FlashCopyError } from '../base/errors.ts';
+import { examples } from './context.ts';
+import { addMapCommands } from './map.ts';
+import { addPoolCommands } from './pool.ts';
+import { addSnapshotCommands } from './snapshot.ts';
+import { addRoleCommands } from './standalone.ts';
+import { addVolumeCommands } from './volume.ts';
+
+const FAILED = 1;
+const USAGE = 2;
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function newProgram(): Command {
+  const program = new Command('flashcopy')
+    .description('Volumes with instant copies: snapshots, clones and mappings that copy only what changed.')
+    .version(version())
+    .addOption(
+      new Option('--endpoint <url>', 'where the engine answers')
+        .env('FLASHCOPY_ENDPOINT')
+        .default(DEFAULT_ENDPOINT),
+    )
+    .addOption(new Option('--output <form>', 'what to print').choices(['table', 'json']).default('table'))
+    .addHelpText(
+      'after',
+      `\nA volume, snapshot or mapping is named by its name, or by its id like '#7' (quoted: # begins a comment in shells).\n${examples(
+        'flashcopy standalone --pool /var/lib/flashcopy/pool &',
+        'flashcopy volume create data 10Gi',
+        'mkfs.ext4 $(flashcopy volume attach data)',
+        'flashcopy snapshot create data:before',
+        'flashcopy snapshot restore before data-again',
+      )}`,
+    )
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride();
+  addRoleCommands(program);
+  addVolumeCommands(program);
+  addMapCommands(program);
+  addSnapshotCommands(program);
+  addPoolCommands(program);
+  return program;
+}
+
+async function main(): Promise<number> {
+  try {
+    await newProgram().parseAsync();
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    // Commander has said on stderr what is wrong; help and version that were asked for are no error.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;
+    const told = error instanceof FlashCopyError && error.code !== 'Internal';
+    const text = told ? error.message : String((error as Error).stack ?? error);
+    process.stderr.write(`flashcopy: ${text.trim().replaceAll(/\s*\n\s*/g, told ? ' ' : '\n  ')}\n`);
+    return FAILED;
+  }
+}
+
+process.exitCode = await main();

@@ -1,0 +1,137 @@
+/**
+ * Pages of bits in the shared words: the memory that survives the process (B6).
+ *
+ *   words: | head | log slot words | page table: 2 words a page | pages of 1024 words (32,768 bits) |
+ *
+ * A page's table entry is (bitmap id, page index | FULL | DIRTY); id 0 is a free page. A full page's own words are
+ * never looked at, so a bitmap of a fully copied terabyte takes table entries only. The kernel backs nothing that was
+ * never touched.
+ *
+ * Death at any instant leaves this readable: a page is zeroed before its entry's id is stored, and every later change
+ * is one word. What a dead process was about to do with a page is undone by `sweep`, which frees the pages of bitmaps
+ * that the catalog does not know.
+ *
+ * Only the data thread touches the words.
+ */
+import { assert } from '../base/errors.ts';
+
+export const PAGE_WORDS = 1024;
+export const PAGE_BITS = PAGE_WORDS * 32;
+
+const MAGIC = 0x46434d31; // 'FCM1'
+const HEAD_WORDS = 64;
+const H_MAGIC = 0;
+const H_LAYOUT = 1; // log slots: a different layout is not ours
+const H_HIGH = 2; // pages ever used
+const H_READY = 3; // an open() came to its end
+const FULL = 0x80000000;
+const DIRTY = 0x40000000;
+const INDEX = 0x3fffffff;
+
+/** Owner of bitmaps that mean nothing to the next process. */
+export const VOLATILE_ID = 0xffffffff;
+
+export class Arena {
+  readonly words: Uint32Array;
+  readonly logSlots: number;
+  private readonly table: number;
+  private readonly pages: number;
+  private readonly pageMax: number;
+  private free: number[] = [];
+
+  constructor(words: Uint32Array, logSlots: number) {
+    this.words = words;
+    this.logSlots = logSlots;
+    this.table = HEAD_WORDS + logSlots;
+    this.pageMax = Math.floor((words.length - this.table - PAGE_WORDS) / (PAGE_WORDS + 2));
+    assert(this.pageMax >= 16, 'shared memory is too small');
+    this.pages = Math.ceil((this.table + 2 * this.pageMax) / PAGE_WORDS) * PAGE_WORDS;
+  }
+
+  /** Whether an engine finished opening on these words before. */
+  get ready(): boolean {
+    const w = this.words;
+    return w[H_MAGIC] === MAGIC && w[H_LAYOUT] === this.logSlots && w[H_READY] === 1;
+  }
+
+  setReady(): void {
+    this.words[H_READY] = 1;
+  }
+
+  /** Forget all: the words of another boot or of an open that did not finish. */
+  reset(): void {
+    const w = this.words;
+    w[H_READY] = 0;
+    const high = w[H_MAGIC] === MAGIC && w[H_LAYOUT] === this.logSlots ? w[H_HIGH]! : 0;
+    w.fill(0, HEAD_WORDS, HEAD_WORDS + this.logSlots);
+    w.fill(0, this.table, this.table + 2 * high);
+    w[H_HIGH] = 0;
+    w[H_LAYOUT] = this.logSlots;
+    w[H_MAGIC] = MAGIC;
+    this.free = [];
+  }
+
+  /** Visit every page in use, and free those whose bitmap `keep` does not want. */
+  sweep(keep: (bitmap: number, index: number, page: number, full: boolean, dirty: boolean) => boolean): void {
+    const w = this.words;
+    this.free = [];
+    for (let page = w[H_HIGH]! - 1; page >= 0; page--) {
+      const e = this.table + 2 * page;
+      const id = w[e]!;
+      const flags = w[e + 1]!;
+      if (id !== 0 && keep(id, flags & INDEX, page, (flags & FULL) !== 0, (flags & DIRTY) !== 0)) continue;
+      w[e] = 0;
+      this.free.push(page);
+    }
+  }
+
+  /** A zeroed page, or a full one, for a bitmap. */
+  take(bitmap: number, index: number, full: boolean): number {
+    const w = this.words;
+    let page = this.free.pop();
+    if (page === undefined) {
+      page = w[H_HIGH]!;
+      assert(page < this.pageMax, 'the memory for bitmaps is used up');
+      w[H_HIGH] = page + 1;
+      // A page above the high mark can hold words of a run before the last reset.
+    }
+    if (!full) w.fill(0, this.wordOf(page), this.wordOf(page) + PAGE_WORDS);
+    const e = this.table + 2 * page;
+    w[e + 1] = (index | DIRTY | (full ? FULL : 0)) >>> 0;
+    w[e] = bitmap;
+    return page;
+  }
+
+  give(page: number): void {
+    this.words[this.table + 2 * page] = 0;
+    this.free.push(page);
+  }
+
+  wordOf(page: number): number {
+    return this.pages + page * PAGE_WORDS;
+  }
+
+  setFull(page: number): void {
+    const e = this.table + 2 * page + 1;
+    this.words[e] = (this.words[e]! | FULL | DIRTY) >>> 0;
+  }
+
+  setDirty(page: number): void {
+    const e = this.table + 2 * page + 1;
+    this.words[e] = (this.words[e]! | DIRTY) >>> 0;
+  }
+
+  setClean(page: number): void {
+    const e = this.table + 2 * page + 1;
+    this.words[e] = (this.words[e]! & ~DIRTY) >>> 0;
+  }
+
+  /** The word of a log slot: 1 while the slot's grain lives in the log only. */
+  slotLive(slot: number): boolean {
+    return this.words[HEAD_WORDS + slot] === 1;
+  }
+
+  setSlot(slot: number, live: boolean): void {
+    this.words[HEAD_WORDS + slot] = live ? 1 : 0;
+  }
+}

@@ -1,0 +1,259 @@
+/**
+ * A sparse bitmap over pages of the arena. A page that is not there is all zeros; a full page is all ones and takes no
+ * memory of its own. Bits of a bitmap in use are only ever set (C1, H3); bits are cleared only in a bitmap that is
+ * being built and that nothing reads yet.
+ *
+ * Everything works on runs; single bits are the run of length one.
+ */
+import { assert } from '../base/errors.ts';
+import { type Arena, PAGE_BITS, PAGE_WORDS } from './arena.ts';
+
+const ONES = 0xffffffff;
+
+/** The mask of bits [from, to) of one word, 0 <= from < to <= 32. */
+function mask(from: number, to: number): number {
+  const high = to === 32 ? ONES : (1 << to) - 1;
+  return (high & ~((1 << from) - 1)) >>> 0;
+}
+
+function popcount(x: number): number {
+  let v = x - ((x >>> 1) & 0x55555555);
+  v = (v & 0x33333333) + ((v >>> 2) & 0x33333333);
+  return (Math.imul((v + (v >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24) & 0xff;
+}
+
+export class Bitmap {
+  readonly id: number;
+  bits: number;
+  /** Bits that are set. */
+  count = 0;
+  /** Differs from its file. */
+  dirty = false;
+  /** Its owner is gone: what still arrives is dropped. */
+  private dead = false;
+  private readonly arena: Arena;
+  /** Page index -> page, or -1 - page for a full one. */
+  private readonly dir = new Map<number, number>();
+
+  constructor(arena: Arena, id: number, bits: number) {
+    this.arena = arena;
+    this.id = id;
+    this.bits = bits;
+  }
+
+  get(i: number): boolean {
+    const index = Math.floor(i / PAGE_BITS);
+    const page = this.dir.get(index);
+    if (page === undefined) return false;
+    if (page < 0) return true;
+    const bit = i - index * PAGE_BITS;
+    return (this.arena.words[this.arena.wordOf(page) + (bit >>> 5)]! & (1 << (bit & 31))) !== 0;
+  }
+
+  /** Set bits [first, first + count); how many were clear before. */
+  setRange(first: number, count: number): number {
+    assert(first >= 0 && count >= 0 && first + count <= this.bits, 'bits out of range');
+    if (this.dead) return 0;
+    let added = 0;
+    for (let i = first, end = first + count; i < end; ) {
+      const index = Math.floor(i / PAGE_BITS);
+      const base = index * PAGE_BITS;
+      const to = Math.min(end, base + PAGE_BITS);
+      added += this.setInPage(index, i - base, to - base);
+      i = to;
+    }
+    if (added > 0) {
+      this.count += added;
+      this.dirty = true;
+    }
+    return added;
+  }
+
+  private setInPage(index: number, from: number, to: number): number {
+    let page = this.dir.get(index);
+    if (page !== undefined && page < 0) return 0;
+    if (from === 0 && to === PAGE_BITS) {
+      const before = page === undefined ? 0 : this.pageCount(page);
+      if (page === undefined) page = this.arena.take(this.id, index, true);
+      else this.arena.setFull(page);
+      this.dir.set(index, -1 - page);
+      return PAGE_BITS - before;
+    }
+    if (page === undefined) {
+      page = this.arena.take(this.id, index, false);
+      this.dir.set(index, page);
+    }
+    const w = this.arena.words;
+    const base = this.arena.wordOf(page);
+    let added = 0;
+    for (let i = from; i < to; i = (i | 31) + 1) {
+      const m = mask(i & 31, Math.min(32, (i & 31) + to - i));
+      const old = w[base + (i >>> 5)]!;
+      const now = (old | m) >>> 0;
+      if (now === old) continue;
+      added += popcount((now ^ old) >>> 0);
+      w[base + (i >>> 5)] = now;
+    }
+    if (added > 0) this.arena.setDirty(page);
+    return added;
+  }
+
+  /** Only for a bitmap that is being built. */
+  clearRange(first: number, count: number): void {
+    for (let i = first, end = first + count; i < end; ) {
+      const index = Math.floor(i / PAGE_BITS);
+      const base = index * PAGE_BITS;
+      const to = Math.min(end, base + PAGE_BITS);
+      this.clearInPage(index, i - base, to - base);
+      i = to;
+    }
+  }
+
+  private clearInPage(index: number, from: number, to: number): void {
+    let page = this.dir.get(index);
+    if (page === undefined) return;
+    this.dirty = true;
+    if (from === 0 && to === PAGE_BITS) {
+      this.count -= page < 0 ? PAGE_BITS : this.pageCount(page);
+      this.arena.give(page < 0 ? -1 - page : page);
+      this.dir.delete(index);
+      return;
+    }
+    const w = this.arena.words;
+    if (page < 0) {
+      this.arena.give(-1 - page);
+      page = this.arena.take(this.id, index, false);
+      this.dir.set(index, page);
+      const base = this.arena.wordOf(page);
+      w.fill(ONES, base, base + PAGE_WORDS);
+    }
+    const base = this.arena.wordOf(page);
+    for (let i = from; i < to; i = (i | 31) + 1) {
+      const m = mask(i & 31, Math.min(32, (i & 31) + to - i));
+      const old = w[base + (i >>> 5)]!;
+      this.count -= popcount((old & m) >>> 0);
+      w[base + (i >>> 5)] = (old & ~m) >>> 0;
+    }
+    this.arena.setDirty(page);
+  }
+
+  /** The first set bit in [from, end), or end. */
+  nextSet(from: number, end: number): number {
+    return this.next(from, end, 0);
+  }
+
+  /** The first clear bit in [from, end), or end. */
+  nextClear(from: number, end: number): number {
+    return this.next(from, end, ONES);
+  }
+
+  private next(from: number, end: number, flip: number): number {
+    const w = this.arena.words;
+    for (let i = from; i < end; ) {
+      const index = Math.floor(i / PAGE_BITS);
+      const start = index * PAGE_BITS;
+      const stop = Math.min(end, start + PAGE_BITS);
+      const page = this.dir.get(index);
+      if (page === undefined || page < 0) {
+        if ((page === undefined) === (flip === 0)) {
+          i = stop;
+          continue;
+        }
+        return i;
+      }
+      const base = this.arena.wordOf(page);
+      for (let bit = i - start, to = stop - start; bit < to; bit = (bit | 31) + 1) {
+        const x = ((w[base + (bit >>> 5)]! ^ flip) & (ONES << (bit & 31))) >>> 0;
+        if (x !== 0) return Math.min(end, start + (bit & ~31) + 31 - Math.clz32(x & -x));
+      }
+      i = stop;
+    }
+    return end;
+  }
+
+  allSet(first: number, count: number): boolean {
+    if (count === 1) return this.get(first);
+    return this.nextClear(first, first + count) === first + count;
+  }
+
+  anySet(first: number, count: number): boolean {
+    if (this.count === 0) return false;
+    if (count === 1) return this.get(first);
+    return this.nextSet(first, first + count) < first + count;
+  }
+
+  /** The runs of set bits in [from, end). Changing the bitmap behind the place reached is allowed. */
+  *runs(from = 0, end = this.bits): Generator<{ first: number; count: number }, void, void> {
+    for (let i = this.nextSet(from, end); i < end; ) {
+      const stop = this.nextClear(i, end);
+      yield { first: i, count: stop - i };
+      i = this.nextSet(stop, end);
+    }
+  }
+
+  /** this |= other. */
+  or(other: Bitmap): void {
+    for (const index of other.dir.keys()) {
+      const start = index * PAGE_BITS;
+      for (const run of other.runs(start, Math.min(this.bits, start + PAGE_BITS)))
+        this.setRange(run.first, run.count);
+    }
+  }
+
+  /** this &= ~other, on a bitmap that is being built. */
+  andNot(other: Bitmap): void {
+    for (const index of other.dir.keys()) {
+      const start = index * PAGE_BITS;
+      for (const run of other.runs(start, Math.min(this.bits, start + PAGE_BITS)))
+        this.clearRange(run.first, run.count);
+    }
+  }
+
+  /** Pages that hold a set bit, in order, as they would lie in a file: full, or 1024 words. */
+  *content(): Generator<{ index: number; words: Uint32Array | null }, void, void> {
+    for (const index of [...this.dir.keys()].sort((a, b) => a - b)) {
+      const page = this.dir.get(index)!;
+      const base = page < 0 ? 0 : this.arena.wordOf(page);
+      yield { index, words: page < 0 ? null : this.arena.words.subarray(base, base + PAGE_WORDS) };
+    }
+  }
+
+  get pageTotal(): number {
+    return this.dir.size;
+  }
+
+  /** From a file: a page with its words, null for a full one. */
+  loadPage(index: number, words: Uint32Array | null): void {
+    assert(!this.dir.has(index), 'page loaded twice');
+    const page = this.arena.take(this.id, index, words === null);
+    if (words !== null) this.arena.words.set(words, this.arena.wordOf(page));
+    this.adopt(index, page, words === null);
+  }
+
+  /** From the shared memory of a former process. */
+  adopt(index: number, page: number, full: boolean): void {
+    this.dir.set(index, full ? -1 - page : page);
+    this.count += full ? PAGE_BITS : this.pageCount(page);
+  }
+
+  markClean(): void {
+    this.dirty = false;
+    for (const page of this.dir.values()) this.arena.setClean(page < 0 ? -1 - page : page);
+  }
+
+  /** Give all pages back: the bitmap is empty from here on. */
+  release(): void {
+    this.dead = true;
+    for (const page of this.dir.values()) this.arena.give(page < 0 ? -1 - page : page);
+    this.dir.clear();
+    this.count = 0;
+  }
+
+  private pageCount(page: number): number {
+    const w = this.arena.words;
+    let n = 0;
+    for (let i = this.arena.wordOf(page), end = i + PAGE_WORDS; i < end; i++)
+      if (w[i] !== 0) n += popcount(w[i]!);
+    return n;
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Checkpoint: everything that the undo log carries comes to its own place, and the log is cut.
+ *
+ *   1. the end: all records that exist now
+ *   2. fill: their grains go to the data files
+ *   3. for every bitmap that differs from its file: take its bits of this moment and what is pending
+ *   4. flush the data files of those volumes: what the bits speak of is durable
+ *   5. write the bitmaps' next generations, flushed
+ *   6. one commit: the new generations, and the log's new tail
+ *   7. the old generations go, the log is cut
+ *
+ * Writes go on meanwhile; what they change is in later records, or pending, or in the next checkpoint.
+ */
+import { VOLATILE_ID } from './arena.ts';
+import { Bitmap } from './bitmap.ts';
+import { bitmapFile, freeze, writeBitmap } from './bitmap-file.ts';
+import { breakForSpace } from './break.ts';
+import { mergeEpochs } from './epochs.ts';
+import { fillVolume } from './fill.ts';
+import { setOffline } from './flush.ts';
+import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
+import type { BitmapRow } from './rows.ts';
+import { put, type State, together } from './state.ts';
+import { REGION_GRAINS, type Volume } from './volume.ts';
+
+export function* checkpoint(state: State): Plan<void> {
+  yield* state.checkpoints.run(runCheckpoint(state, true));
+}
+
+/** Bits only: what is set now is durable afterwards. The log keeps its records. */
+export function* checkpointBits(state: State): Plan<void> {
+  yield* state.checkpoints.run(runCheckpoint(state, false));
+}
+
+function* runCheckpoint(state: State, withLog: boolean): Plan<void> {
+  // 1. The end.
+  const log = state.log;
+  const last = log.records.at(-1);
+  if (withLog && last !== undefined) yield* fillAll(state, last.seq);
+  // A volume that could not be filled keeps the log from being cut.
+  const cuts = withLog && last !== undefined && log.isFilled(last.seq);
+  // 3. to 5.
+  const merged = withLog ? mergeEpochs(state) : { rows: [], files: [] };
+  const jobs = dirtyBitmaps(state);
+  // A bitmap may be changed by another commit (it grows) meanwhile: then that one once more.
+  for (let left = jobs; left.length > 0; left = jobs.filter((job) => !isCurrent(state, job)))
+    yield* writeGenerations(state, left);
+  const written = jobs.filter((job) => job.row !== null && state.bitmaps.has(job.bitmap.id));
+  const changes: RowChange[] = [...merged.rows, ...written.map((job) => put('bitmap', nextRow(job.row!)))];
+  const old: PoolFile[] = [...merged.files, ...jobs.flatMap((job) => unneededFiles(state, job))];
+  // 6. One commit.
+  if (cuts) {
+    const next = log.records.find((r) => r.seq > last.seq);
+    state.engine.tailSeq = last.seq + 1;
+    state.engine.tailSlot = next !== undefined ? next.slot : log.head;
+  }
+  if (changes.length > 0 || last !== undefined) yield* state.commit(changes);
+  for (const job of jobs) job.volume.unpend(job.sealed);
+  // Not before: should the process die, the next one has to know what is in no file.
+  for (const job of written) if (!job.bitmap.dirty) job.bitmap.markClean();
+  // 7. What nobody needs any more.
+  if (cuts) log.cut(last.seq);
+  for (const file of old) yield op.remove(file);
+}
+
+/** `row`: the one whose next generation has been written. */
+type Job = { volume: Volume; bitmap: Bitmap; isHeld: boolean; sealed: Bitmap[]; row: BitmapRow | null };
+
+const nextRow = (row: BitmapRow): BitmapRow => ({ ...row, gen: row.gen + 1, patch: [] });
+
+const isCurrent = (state: State, job: Job): boolean => {
+  const row = state.bitmaps.get(job.bitmap.id);
+  return row === undefined || row === job.row;
+};
+
+/** The generation before, or, if the bitmap has gone meanwhile, the new one. */
+function unneededFiles(state: State, job: Job): PoolFile[] {
+  if (job.row === null) return [];
+  if (!state.bitmaps.has(job.bitmap.id)) return [bitmapFile(job.bitmap.id, job.row.gen + 1)];
+  return job.row.gen > 0 ? [bitmapFile(job.bitmap.id, job.row.gen)] : [];
+}
+
+function dirtyBitmaps(state: State): Job[] {
+  const jobs: Job[] = [];
+  for (const volume of state.volumes.values()) {
+    if (volume.removed) continue;
+    const held = volume.held;
+    if (held !== null && (held.dirty || volume.pending.length > 0))
+      jobs.push({ volume, bitmap: held, isHeld: true, sealed: [], row: null });
+    for (const e of volume.epochs)
+      if (e.bitmap.dirty) jobs.push({ volume, bitmap: e.bitmap, isHeld: false, sealed: [], row: null });
+  }
+  return jobs;
+}
+
+function* writeGenerations(state: State, jobs: Job[]): Plan<void> {
+  yield* together(
+    state,
+    jobs.map((job) => writeGeneration(state, job)),
+  );
+}
+
+function* writeGeneration(state: State, job: Job): Plan<void> {
+  const row = state.bitmaps.get(job.bitmap.id);
+  if (row === undefined || job.volume.removed) return;
+  if (job.isHeld) job.sealed = job.volume.seal();
+  const frozen = freezeFor(state, job);
+  job.bitmap.dirty = false;
+  try {
+    if (job.isHeld) yield op.flush(job.volume.file);
+    yield* writeBitmap(state, frozen, row.gen + 1);
+  } catch (error) {
+    job.bitmap.dirty = true;
+    if (job.volume.removed) return;
+    if (job.isHeld && !isSpace(error))
+      setOffline(state, job.volume, `its data could not be flushed: ${(error as Error).message}`);
+    throw error;
+  }
+  job.row = row;
+}
+
+const isSpace = (error: unknown): boolean => (error as { code?: string }).code === 'OutOfSpace';
+
+/** An open epoch goes to disk with its marked regions whole, for writes that will not be in the log (C2). */
+function freezeFor(state: State, job: Job) {
+  const epoch = job.volume.epochs.find((e) => e.bitmap === job.bitmap);
+  if (epoch?.marks == null || state.closing || epoch.marks.size === 0) return freeze(job.bitmap);
+  const bitmap = new Bitmap(state.arena, VOLATILE_ID, job.bitmap.bits);
+  bitmap.or(job.bitmap);
+  for (const r of epoch.marks)
+    bitmap.setRange(r * REGION_GRAINS, Math.min(REGION_GRAINS, bitmap.bits - r * REGION_GRAINS));
+  const frozen = { ...freeze(bitmap), id: job.bitmap.id };
+  bitmap.release();
+  return frozen;
+}
+
+/** Every grain of records up to `seq` goes to its data file; neighbours together. */
+function* fillAll(state: State, seq: number): Plan<void> {
+  const volumes = new Set<Volume>();
+  for (const r of state.log.records) {
+    if (r.seq > seq) break;
+    for (const c of r.copies) volumes.add(c.volume);
+  }
+  for (const volume of volumes) {
+    try {
+      yield* fillVolume(state, volume);
+    } catch (error) {
+      yield* breakForSpace(state, volume, error as Error);
+    }
+    // Also where the host has overwritten the log's grains: without its record the file must have them durably.
+    if (volume.held !== null) volume.held.dirty = true;
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * The background copy: gives a mapping's target every grain that it lacks, at the mapping's copy rate, and resumes
+ * where it was after a restart (the FC bitmap is its memory). At 100 % an incremental mapping is `copied`; a plain one
+ * ends, and its target depends on nobody.
+ *
+ * One loop a mapping, started by whoever makes the mapping `copying` and ended by itself.
+ */
+import { bitmapFile } from './bitmap-file.ts';
+import { pruneEpochs } from './epochs.ts';
+import { fillVolume } from './fill.ts';
+import { flushVolume } from './flush.ts';
+import { hydrate, nextPiece, type Piece } from './hydrate.ts';
+import { holdEverything } from './leave.ts';
+import { op, type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
+import { bytesPerSecond } from './rate.ts';
+import type { MappingRow } from './rows.ts';
+import { drop, put, type State } from './state.ts';
+import { transition } from './states.ts';
+import type { Mapping, Volume } from './volume.ts';
+
+/** Pieces under way together when nothing holds the copy back. */
+const DEPTH = 4;
+/** Copied between two flushes: what a crash can cost. */
+const FLUSH_BYTES = 64 * 1024 * 1024;
+/** The longest sleep in one go, so that a changed rate or state is seen soon. */
+const NAP_MS = 200;
+
+export function startCopyLoop(state: State, mapping: Mapping): void {
+  if (mapping.running) return;
+  mapping.running = true;
+  state.runner.spawn(copyLoop(state, mapping), (error) => {
+    mapping.running = false;
+    if (error === null) return;
+    const text = error instanceof Error ? error.message : String(error);
+    state.listener.log('error', 'background copy ended with an error', {
+      mapping: mapping.row.name,
+      error: text,
+    });
+    mapping.row = { ...mapping.row, error: text };
+    state.listener.mappingChanged(mapping.row.id);
+  });
+}
+
+const wanted = (state: State, mapping: Mapping): boolean =>
+  !state.closing && mapping.row.state === 'copying' && state.mappings.get(mapping.row.id) === mapping;
+
+function* copyLoop(state: State, mapping: Mapping): Plan<void> {
+  const target = state.volumes.get(mapping.row.target);
+  let unflushed = 0;
+  while (target !== undefined && wanted(state, mapping)) {
+    if (target.held === null || target.held.count >= target.grains) {
+      yield* state.structure.run(finish(state, mapping, target));
+      continue;
+    }
+    // A deleted target is not wanted whole, and one that has left the tree has nothing to copy from.
+    if (mapping.row.copyRate === 0 || target.row.retired || target.parent === null) {
+      yield mapping.wake;
+      continue;
+    }
+    const copied = yield* copySome(state, mapping, target);
+    unflushed += copied * target.grain;
+    if (unflushed >= FLUSH_BYTES) {
+      yield* flushVolume(state, target);
+      unflushed = 0;
+    }
+    if (copied > 0) state.listener.mappingChanged(mapping.row.id);
+    yield* throttle(state, mapping, copied * target.grain);
+  }
+}
+
+/** The next piece, or several where the rate does not limit. The number of grains copied. */
+function* copySome(state: State, mapping: Mapping, target: Volume): Plan<number> {
+  const depth = bytesPerSecond(mapping.row.copyRate) > 256 * 1024 * 1024 ? DEPTH : 1;
+  const before = state.counters.grainsCopiedInBackground;
+  let left = 0;
+  let failure: unknown = null;
+  const ended = new Signal();
+  // Keep `depth` pieces under way until about one flush's worth is done.
+  for (let bytes = 0; bytes < (depth > 1 ? FLUSH_BYTES : 1); ) {
+    while (left >= depth) yield ended;
+    if (failure !== null || !wanted(state, mapping)) break;
+    const piece = yield* pieceAtCursor(mapping, target);
+    if (piece === null) break;
+    bytes += Math.min((piece.end - piece.first) * target.grain, FLUSH_BYTES);
+    left++;
+    state.runner.spawn(hydrate(state, target, piece.first, piece.end), (error, copied) => {
+      if (error !== null) failure = error;
+      else state.counters.grainsCopiedInBackground += copied;
+      left--;
+      state.runner.fire(ended);
+    });
+  }
+  while (left > 0) yield ended;
+  if (failure !== null) throw failure;
+  return state.counters.grainsCopiedInBackground - before;
+}
+
+function* pieceAtCursor(mapping: Mapping, target: Volume): Plan<Piece | null> {
+  const limit = target.grains;
+  let piece = yield* nextPiece(target, Math.min(mapping.cursor, limit), limit);
+  if (piece === null && mapping.cursor > 0) {
+    mapping.cursor = 0;
+    piece = yield* nextPiece(target, 0, limit);
+  }
+  if (piece !== null) mapping.cursor = piece.end;
+  return piece;
+}
+
+function* throttle(state: State, mapping: Mapping, bytes: number): Plan<void> {
+  const started = state.clock.now();
+  for (;;) {
+    const due = started + (bytes * 1000) / bytesPerSecond(mapping.row.copyRate);
+    const left = due - state.clock.now();
+    if (!(left > 0) || mapping.row.copyRate === 0 || !wanted(state, mapping)) return;
+    yield op.sleep(Math.max(1, Math.min(NAP_MS, left)));
+  }
+}
+
+/** All grains are there. */
+function* finish(state: State, mapping: Mapping, target: Volume): Plan<void> {
+  if (!wanted(state, mapping)) return;
+  if (target.held !== null) {
+    if (target.held.count < target.grains) return;
+    yield* fillVolume(state, target);
+    yield* flushVolume(state, target);
+  }
+  // Without a bitmap its source is gone: there is nothing to sync from.
+  if (mapping.row.incremental && target.held !== null) {
+    const row = { ...mapping.row, state: transition(mapping.row.name, mapping.row.state, 'copied') };
+    yield* state.commit([put('mapping', row)]);
+    mapping.row = row;
+  } else yield* endMapping(state, mapping, target, null);
+  state.listener.mappingChanged(mapping.row.id);
+}
+
+/**
+ * The target stands alone: it holds everything, durably in its file (or is offline). Those that read through it go on
+ * doing so. The mapping is gone, or goes on as `keep`.
+ */
+export function* endMapping(
+  state: State,
+  mapping: Mapping,
+  target: Volume,
+  keep: MappingRow | null,
+): Plan<void> {
+  const source = state.volumes.get(mapping.row.source);
+  const rows: RowChange[] = [keep === null ? drop('mapping', mapping.row.id) : put('mapping', keep)];
+  const files: PoolFile[] = [];
+  const heldRow = target.held === null ? undefined : state.bitmaps.get(target.held.id);
+  if (heldRow !== undefined && heldRow.gen > 0) files.push(bitmapFile(heldRow.id, heldRow.gen));
+  if (target.held !== null) rows.push(drop('bitmap', target.held.id));
+  const row = { ...target.row, held: null, parent: null };
+  rows.push(put('volume', row));
+  yield* state.commit(rows);
+  const parent = target.parent;
+  if (parent !== null) parent.children = parent.children.filter((c) => c !== target);
+  target.row = row;
+  target.parent = null;
+  holdEverything(state, target);
+  if (keep === null) state.mappings.delete(mapping.row.id);
+  else mapping.row = keep;
+  for (const volume of [source, target]) if (volume !== undefined) yield* pruneEpochs(state, volume);
+  for (const file of files) yield op.remove(file);
+}

@@ -1,0 +1,247 @@
+/**
+ * FlashCopy: everything a pool's volumes can do, as plans. No I/O of its own (ops.ts), one thread, all state in one
+ * place (state.ts).
+ *
+ *   volume.ts, content.ts   what a grain's content is, and where      design.md section 3
+ *   write.ts, flush.ts      what the host does
+ *   undo-log.ts             H1 for many writes in one flush
+ *   cut.ts, sync.ts         the instants
+ *   hydrate.ts, leave.ts    copying, in the background and out of the way
+ *   checkpoint.ts           everything to its place
+ *   recovery.ts             from the disk or the shared memory back to all this
+ */
+import type {
+  Counters,
+  CreateMapping,
+  CreateSnapshot,
+  CreateVolume,
+  MappingInfo,
+  PoolInfo,
+} from '../base/model.ts';
+import { checkpoint, checkpointBits } from './checkpoint.ts';
+import { readContent } from './content.ts';
+import { startCopyLoop } from './copy-loop.ts';
+import { flushVolume } from './flush.ts';
+import { type CoreVolumeInfo, mappingInfo, poolInfo, volumeInfo } from './info.ts';
+import * as mappings from './mappings.ts';
+import { type Block, op, type Plan } from './ops.ts';
+import { reclaimLoop } from './reclaim.ts';
+import { type OpenInput, recover } from './recovery.ts';
+import { type Ports, State, together } from './state.ts';
+import type { Volume } from './volume.ts';
+import * as volumes from './volumes.ts';
+import { hostDiscard, hostWrite } from './write.ts';
+
+/** A volume as the front end knows it. */
+export type HostVolume = {
+  readonly id: number;
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly readOnly: boolean;
+};
+
+/** After a checkpoint that failed (no space for a bitmap, say). */
+const CHECKPOINT_RETRY_MS = 1000;
+
+export class Core {
+  private readonly state: State;
+  private checkpointing = false;
+  private checkpointAgain = false;
+  private reclaiming = false;
+
+  constructor(ports: Ports) {
+    this.state = new State(ports);
+    this.state.log.onPressure = () => this.checkpointSoon();
+  }
+
+  /** Recovery. Before it has returned nothing may be served. */
+  *open(input: OpenInput): Plan<void> {
+    const state = this.state;
+    const { warm } = yield* recover(state, input);
+    // Bits that the dead process had set may not be durable; from here on `pending` has to tell the truth (H2).
+    if (warm) yield* checkpointBits(state);
+    // A cut that was made and not reported: what it shows may not be durable yet, and the next request would report it.
+    if (warm) yield* flushSources(state);
+    state.engine.clean = false;
+    yield* state.commit([]);
+    state.arena.setReady();
+    this.reclaiming = true;
+    state.runner.spawn(reclaimLoop(state), (error) => {
+      this.reclaiming = false;
+      if (error !== null) throw error;
+    });
+    for (const m of state.mappings.values()) startCopyLoop(state, m);
+    if (state.log.records.length > 0) this.checkpointSoon();
+  }
+
+  /** Everything to its place. Host I/O has to have ended. */
+  *close(): Plan<void> {
+    const state = this.state;
+    state.closing = true;
+    state.runner.fire(state.retiredWake);
+    for (const m of state.mappings.values()) state.runner.fire(m.wake);
+    const busy = () =>
+      this.reclaiming || this.checkpointing || [...state.mappings.values()].some((m) => m.running);
+    while (busy()) yield op.sleep(5);
+    yield* checkpoint(state);
+    state.engine.clean = true;
+    // A file that a crash left with more than its volume holds stays one.
+    const rows = [...state.volumes.values()].filter((v) => v.row.sparse && !v.sparse);
+    yield* state.commit(rows.map((v) => ({ table: 'volume', key: v.id, row: { ...v.row, sparse: false } })));
+  }
+
+  private *checkpointLater(): Plan<void> {
+    yield op.sleep(CHECKPOINT_RETRY_MS);
+    this.checkpointSoon();
+  }
+
+  private checkpointSoon(): void {
+    if (this.checkpointing) {
+      this.checkpointAgain = true;
+      return;
+    }
+    this.checkpointing = true;
+    this.checkpointAgain = false;
+    this.state.runner.spawn(checkpoint(this.state), (error) => {
+      this.checkpointing = false;
+      if (error === null) {
+        // Somebody waits for room that this one did not make.
+        if (this.checkpointAgain && !this.state.closing) this.checkpointSoon();
+        return;
+      }
+      this.state.listener.log('error', 'checkpoint failed', { error: (error as Error).message });
+      // Those who wait for room in the log wait for the next attempt.
+      if (!this.state.closing) this.state.runner.spawn(this.checkpointLater(), () => {});
+    });
+  }
+
+  volumeByName(name: string): HostVolume | undefined {
+    return this.state.names.get(name);
+  }
+
+  volumeById(id: number): HostVolume | undefined {
+    const v = this.state.volumes.get(id);
+    return v === undefined || v.row.retired ? undefined : v;
+  }
+
+  hostVolumes(): HostVolume[] {
+    return [...this.state.names.values()];
+  }
+
+  *read(volume: HostVolume, offset: number, length: number, block: Block, start: number): Plan<void> {
+    const v = volume as Volume;
+    v.checkOnline();
+    this.state.counters.hostReads++;
+    yield* readContent(this.state, v, offset, length, block, start);
+  }
+
+  write(volume: HostVolume, offset: number, length: number, block: Block, start: number): Plan<void> {
+    return hostWrite(this.state, volume as Volume, offset, length, block, start);
+  }
+
+  *flush(volume: HostVolume): Plan<void> {
+    const v = volume as Volume;
+    v.checkOnline();
+    const room = yield* this.state.log.reserve(0);
+    try {
+      yield* flushVolume(this.state, v);
+    } finally {
+      this.state.log.unreserve(room);
+    }
+  }
+
+  discard(volume: HostVolume, offset: number, length: number): Plan<void> {
+    return hostDiscard(this.state, volume as Volume, offset, length);
+  }
+
+  *createVolume(request: CreateVolume): Plan<CoreVolumeInfo> {
+    return this.info(yield* volumes.createVolume(this.state, request));
+  }
+
+  *deleteVolume(name: string): Plan<void> {
+    yield* volumes.deleteVolume(this.state, name, 'volume');
+  }
+
+  *getVolume(name: string): Plan<CoreVolumeInfo> {
+    return this.info(this.state.findVolume(name));
+  }
+
+  *listVolumes(): Plan<CoreVolumeInfo[]> {
+    return [...this.state.volumes.values()].filter((v) => !v.row.retired).map((v) => this.info(v));
+  }
+
+  *growVolume(name: string, sizeBytes: number): Plan<CoreVolumeInfo> {
+    return this.info(yield* volumes.growVolume(this.state, name, sizeBytes));
+  }
+
+  *createSnapshots(requests: CreateSnapshot[]): Plan<CoreVolumeInfo[]> {
+    return (yield* volumes.createSnapshots(this.state, requests)).map((v) => this.info(v));
+  }
+
+  *deleteSnapshot(name: string): Plan<void> {
+    yield* volumes.deleteVolume(this.state, name, 'snapshot');
+  }
+
+  *cloneVolume(
+    source: string,
+    request: CreateVolume & { copyRate?: number; incremental?: boolean },
+  ): Plan<CoreVolumeInfo> {
+    return this.info(yield* volumes.cloneVolume(this.state, source, request));
+  }
+
+  *createMapping(request: CreateMapping): Plan<MappingInfo> {
+    return mappingInfo(this.state, yield* mappings.createMapping(this.state, request));
+  }
+
+  *prepareMapping(name: string): Plan<MappingInfo> {
+    return mappingInfo(this.state, yield* mappings.prepareMapping(this.state, name));
+  }
+
+  *startMappings(names: string[]): Plan<MappingInfo[]> {
+    return (yield* mappings.startMappings(this.state, names)).map((m) => mappingInfo(this.state, m));
+  }
+
+  *syncMapping(name: string): Plan<MappingInfo> {
+    return mappingInfo(this.state, yield* mappings.syncMapping(this.state, name));
+  }
+
+  *stopMapping(name: string): Plan<MappingInfo> {
+    return mappingInfo(this.state, yield* mappings.stopMapping(this.state, name));
+  }
+
+  *setCopyRate(name: string, copyRate: number): Plan<MappingInfo> {
+    return mappingInfo(this.state, yield* mappings.setCopyRate(this.state, name, copyRate));
+  }
+
+  *deleteMapping(name: string, force: boolean): Plan<void> {
+    yield* mappings.deleteMapping(this.state, name, force);
+  }
+
+  *getMapping(name: string): Plan<MappingInfo> {
+    return mappingInfo(this.state, this.state.findMapping(name));
+  }
+
+  *listMappings(): Plan<MappingInfo[]> {
+    return [...this.state.mappings.values()].map((m) => mappingInfo(this.state, m));
+  }
+
+  *pool(): Plan<PoolInfo> {
+    return poolInfo(this.state);
+  }
+
+  *counters(): Plan<Counters> {
+    return { ...this.state.counters, logCommits: this.state.log.commits };
+  }
+
+  private info(volume: Volume): CoreVolumeInfo {
+    return volumeInfo(this.state, volume);
+  }
+}
+
+function* flushSources(state: State): Plan<void> {
+  const sources = [...state.volumes.values()].filter((v) => v.children.length > 0 && v.row.offline === '');
+  yield* together(
+    state,
+    sources.map((v) => flushVolume(state, v)),
+  );
+}

@@ -1,0 +1,229 @@
+/**
+ * The cut: one instant for one or several sources.
+ *
+ *   1. everything that can be prepared is: files, bitmaps, rows
+ *   2. the gates of all sources close, and those inside leave
+ *   3. one commit: each source's epoch ends and the next begins; each target hangs on its source, and the target that
+ *      was the newest until now hangs on it
+ *   4. the same in memory; the gates open
+ *   5. the sources' data is flushed: before the cut is reported, what it shows is durable
+ *
+ * Between 2 and 4 the host waits.
+ */
+import type { EpochSeq, VolumeId } from '../base/brands.ts';
+import { assert } from '../base/errors.ts';
+import { bitmapFile } from './bitmap-file.ts';
+import { flushVolume } from './flush.ts';
+import { op, type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
+import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
+import { drop, put, type State } from './state.ts';
+import { dataFile, type Epoch, Volume } from './volume.ts';
+
+/** A target is a new volume (`fresh`) with an empty file, or an existing one that takes over such a file. */
+export type Member = { source: Volume; target: Volume; mapping: MappingRow; fresh: boolean; file: number };
+
+/** Volumes' rows as the transaction leaves them: one volume can have several parts in a group's cut. */
+type Draft = Map<Volume, VolumeRow>;
+
+function edit(draft: Draft, volume: Volume, fields: Partial<VolumeRow>): VolumeRow {
+  const row = { ...(draft.get(volume) ?? volume.row), ...fields };
+  draft.set(volume, row);
+  return row;
+}
+
+/** One source's part of the transaction. */
+type Prepared = { rows: RowChange[]; apply: () => void; files: PoolFile[] };
+
+/** `check` throws if the cut must not be made any more: much may have changed since it was asked for. */
+export function* cut(state: State, members: Member[], check: () => void): Plan<void> {
+  yield* state.structure.run(cutNow(state, members, check));
+  // 5. What the targets show is durable.
+  for (const source of new Set(members.map((m) => m.source))) yield* flushSource(state, source);
+  for (const m of members) state.listener.mappingChanged(m.mapping.id);
+}
+
+/** Flush a source after its cut. One that was deleted and is gone has given its grains to the target durably. */
+export function* flushSource(state: State, source: Volume): Plan<void> {
+  try {
+    yield* flushVolume(state, source);
+  } catch (error) {
+    if (!source.removed) throw error;
+  }
+}
+
+function* cutNow(state: State, members: Member[], check: () => void): Plan<void> {
+  check();
+  const sources = [...new Set(members.map((m) => m.source))];
+  assert(sources.length === members.length, 'a source takes part in a cut once');
+  const gated = [...sources, ...members.filter((m) => !m.fresh).map((m) => m.target)];
+  // 2. The gates.
+  const closedAt = state.clock.micros();
+  for (const v of gated) v.gate.close();
+  const files: PoolFile[] = [];
+  try {
+    for (const v of gated) yield* v.gate.drain();
+    // 3. The commit.
+    const cutAt = state.clock.now();
+    const draft: Draft = new Map();
+    const prepared = members.map((m) => prepare(state, m, cutAt, draft));
+    const rows = [...draft.values()].map((row) => put('volume', row));
+    yield* state.commit([...rows, ...prepared.flatMap((p) => p.rows)]);
+    // 4. In memory.
+    for (const [volume, row] of draft) volume.row = row;
+    for (const p of prepared) {
+      p.apply();
+      files.push(...p.files);
+    }
+  } finally {
+    for (const v of gated) v.gate.release();
+    notePause(state, closedAt);
+  }
+  for (const file of files) yield op.remove(file);
+}
+
+export function notePause(state: State, closedAt: number): void {
+  const us = state.clock.micros() - closedAt;
+  state.counters.cuts++;
+  state.counters.lastPauseUs = us;
+  state.counters.longestPauseUs = Math.max(state.counters.longestPauseUs, us);
+}
+
+/** The newest target of the source, if it reads from it. */
+export function newestTarget(state: State, source: Volume): Volume | undefined {
+  return source.children.find((c) => c.row.source === source.row.id && !c.removed && state.volumes.has(c.id));
+}
+
+function prepare(state: State, m: Member, cutAt: number, draft: Draft): Prepared {
+  const { source, target } = m;
+  const { epoch, bitmapRow } = state.newEpoch(source);
+  const held = state.newBitmap(target.grains);
+  const before = newestTarget(state, source);
+  const old = retireContent(state, m, draft);
+  const all = target.readOnly ? null : changeOfAll(state, target);
+  const targetRow = edit(draft, target, {
+    file: m.file,
+    held: held.row.id,
+    parent: source.row.id,
+    source: source.row.id,
+    since: (target.row.epoch + (all === null ? 1 : 2)) as EpochSeq,
+    epoch: (target.row.epoch + (all === null ? 1 : 2)) as EpochSeq,
+    sparse: target.row.provisioning === 'thin',
+    offline: '',
+  });
+  const own = target.readOnly ? null : ownEpoch(state, target, targetRow);
+  const mappingRow: MappingRow = { ...m.mapping, state: 'copying', cut: epoch.row.seq, cutAt, error: '' };
+  edit(draft, source, { epoch: epoch.row.seq });
+  if (before !== undefined) edit(draft, before, { parent: target.row.id });
+  // Beyond the source's end the target holds its own zeros.
+  if (target.grains > source.grains) {
+    const beyond = target.grains - source.grains;
+    held.bitmap.setRange(source.grains, beyond);
+    held.row.preset.push([source.grains, beyond]);
+  }
+  const rows = [
+    ...old.rows,
+    put('mapping', mappingRow),
+    put('epoch', epoch.row),
+    put('bitmap', bitmapRow),
+    put('bitmap', held.row),
+    ...[all, own].flatMap((e) => (e === null ? [] : [put('epoch', e.epoch.row), put('bitmap', e.bitmapRow)])),
+  ];
+  const apply = () => {
+    old.apply();
+    closeEpoch(source);
+    source.epochs.push(epoch);
+    if (before !== undefined) {
+      before.parent = target;
+      source.children = source.children.filter((c) => c !== before);
+      target.children.push(before);
+    }
+    target.file = dataFile(m.file);
+    target.sparse = targetRow.sparse;
+    target.held = held.bitmap;
+    target.parent = source;
+    source.children.push(target);
+    for (const e of [all, own]) if (e !== null) target.epochs.push(e.epoch);
+    adopt(state, target, mappingRow);
+  };
+  return { rows, apply, files: old.files };
+}
+
+function ownEpoch(state: State, target: Volume, row: VolumeRow): { epoch: Epoch; bitmapRow: BitmapRow } {
+  const own = state.newEpoch(target);
+  own.epoch.row.seq = row.epoch;
+  return own;
+}
+
+/** For those who will ask what changed in this volume since their cut: all of it did. */
+function changeOfAll(state: State, target: Volume): { epoch: Epoch; bitmapRow: BitmapRow } | null {
+  if (!state.mappingsFrom(target).some((m) => m.row.cut > 0)) return null;
+  const all = state.newEpoch(target);
+  all.epoch.marks = null;
+  all.epoch.bitmap.setRange(0, target.grains);
+  all.bitmapRow.preset.push([0, target.grains]);
+  return all;
+}
+
+export function closeEpoch(volume: Volume): void {
+  const open = volume.open;
+  if (open === null) return;
+  // Its file may name whole regions; from now on the exact bits can be written.
+  if (open.marks!.size > 0) open.bitmap.dirty = true;
+  open.marks = null;
+}
+
+function adopt(state: State, target: Volume, row: MappingRow): void {
+  state.volumes.set(target.id, target);
+  state.names.set(target.name, target);
+  const mapping = state.mappings.get(row.id);
+  if (mapping === undefined) {
+    state.mappings.set(row.id, { row, wake: new Signal(), cursor: 0, running: false });
+    return;
+  }
+  mapping.row = row;
+  mapping.cursor = 0;
+  state.runner.fire(mapping.wake);
+}
+
+/** What an existing target held until now: gone, or kept by a retired volume for those that read from it. */
+function retireContent(state: State, m: Member, draft: Draft): Prepared {
+  const { target } = m;
+  if (m.fresh) return { rows: [], apply: () => {}, files: [] };
+  const rows: RowChange[] = [];
+  const files: PoolFile[] = [];
+  for (const e of target.epochs) {
+    rows.push(drop('epoch', e.row.id), drop('bitmap', e.bitmap.id));
+    const row = state.bitmaps.get(e.bitmap.id);
+    if (row !== undefined && row.gen > 0) files.push(bitmapFile(row.id, row.gen));
+  }
+  const dropEpochs = () => {
+    for (const e of target.epochs) e.bitmap.release();
+    target.epochs = [];
+    state.log.forget(target);
+  };
+  if (target.children.length === 0) {
+    files.push(dataFile(target.row.file));
+    return { rows, files, apply: dropEpochs };
+  }
+  const ghost = retiredTwin(state, target);
+  rows.push(put('volume', ghost.row));
+  const moved = [...target.children];
+  for (const child of moved) edit(draft, child, { parent: ghost.row.id });
+  const apply = () => {
+    dropEpochs();
+    state.volumes.set(ghost.id, ghost);
+    for (const child of moved) {
+      child.parent = ghost;
+      ghost.children.push(child);
+    }
+    target.children = [];
+    state.runner.fire(state.retiredWake);
+  };
+  return { rows, files, apply };
+}
+
+function retiredTwin(state: State, target: Volume): Volume {
+  const id = state.newId() as VolumeId;
+  const row: VolumeRow = { ...target.row, id, name: `.retired-${id}`, retired: true };
+  return new Volume(row, state.runner, state.arena);
+}

@@ -1,0 +1,94 @@
+/**
+ * Epochs: what was written in a volume between its cuts, kept while somebody may ask.
+ *
+ * Who may ask: a mapping from this volume asks for everything since its cut; a target asks for its own host writes
+ * since it became one (`since`). Epochs older than all of them go; two neighbours that no question separates become
+ * one at the next checkpoint.
+ */
+import type { Bitmap } from './bitmap.ts';
+import { bitmapFile } from './bitmap-file.ts';
+import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
+import { drop, type State } from './state.ts';
+import type { Epoch, Volume } from './volume.ts';
+
+/** Numbers of the volume's epochs at which a question can start. */
+function boundaries(state: State, volume: Volume): Set<number> {
+  const set = new Set<number>();
+  for (const m of state.mappingsFrom(volume)) if (m.row.cut > 0) set.add(m.row.cut);
+  if (volume.held !== null) set.add(volume.row.since);
+  return set;
+}
+
+/** Everything written since epoch `seq` began, ORed into `into`; `until` excludes epochs from there on. */
+export function changedSince(
+  volume: Volume,
+  seq: number,
+  into: Bitmap,
+  until = Number.POSITIVE_INFINITY,
+): void {
+  for (const e of volume.epochs) if (e.row.seq >= seq && e.row.seq < until) into.or(e.bitmap);
+}
+
+type Dropped = { rows: RowChange[]; epochs: Epoch[]; files: PoolFile[] };
+
+/** The epochs that nobody can ask for any more. `rows` to commit first. */
+function unneededEpochs(state: State, volume: Volume): Dropped {
+  const oldest = Math.min(...boundaries(state, volume));
+  const epochs = volume.epochs.filter((e) => e.row.seq < oldest);
+  return { epochs, ...rowsOf(state, epochs) };
+}
+
+function rowsOf(state: State, epochs: Epoch[]): { rows: RowChange[]; files: PoolFile[] } {
+  const rows: RowChange[] = [];
+  const files: PoolFile[] = [];
+  for (const e of epochs) {
+    rows.push(drop('epoch', e.row.id), drop('bitmap', e.bitmap.id));
+    const row = state.bitmaps.get(e.bitmap.id);
+    if (row !== undefined && row.gen > 0) files.push(bitmapFile(row.id, row.gen));
+  }
+  return { rows, files };
+}
+
+/** After the commit. */
+function forgetEpochs(volume: Volume, epochs: Epoch[]): void {
+  volume.epochs = volume.epochs.filter((e) => !epochs.includes(e));
+  for (const e of epochs) e.bitmap.release();
+}
+
+/**
+ * Neighbouring closed epochs that no question separates: the older takes the newer's bits. Too many bits in the older
+ * one do no harm before the commit (C2), so memory may change first; the rows drop the newer one.
+ */
+export function mergeEpochs(state: State): { rows: RowChange[]; files: PoolFile[] } {
+  const rows: RowChange[] = [];
+  const files: PoolFile[] = [];
+  for (const volume of state.volumes.values()) {
+    if (volume.epochs.length < 3 || volume.removed) continue;
+    const starts = boundaries(state, volume);
+    const kept: Epoch[] = [];
+    for (const e of volume.epochs) {
+      const before = kept.at(-1);
+      if (before === undefined || e.marks !== null || starts.has(e.row.seq)) {
+        kept.push(e);
+        continue;
+      }
+      before.bitmap.or(e.bitmap);
+      before.bitmap.dirty = true;
+      const gone = rowsOf(state, [e]);
+      rows.push(...gone.rows);
+      files.push(...gone.files);
+      e.bitmap.release();
+    }
+    volume.epochs = kept;
+  }
+  return { rows, files };
+}
+
+/** Drop the epochs of a volume that nobody asks for any more. */
+export function* pruneEpochs(state: State, volume: Volume): Plan<void> {
+  const gone = unneededEpochs(state, volume);
+  if (gone.epochs.length === 0) return;
+  yield* state.commit(gone.rows);
+  forgetEpochs(volume, gone.epochs);
+  for (const file of gone.files) yield op.remove(file);
+}

@@ -1,0 +1,91 @@
+/**
+ * Hydrate: give a volume grains that it lacks, from its parent. The background copy, cleaning and the filling of the
+ * undo log all come down to this.
+ *
+ * Under the volume's lock over the range a lacking grain's content cannot change: whoever wants to overwrite it
+ * further up has to give it to this volume first, and waits for the lock. Only the place can change, so what was
+ * found out about a place is checked again after every wait.
+ *
+ * Bits set here are not durable until the next flush of the volume (H3).
+ */
+import { readContent, resolve, type Segment } from './content.ts';
+import { op, type Plan } from './ops.ts';
+import type { State } from './state.ts';
+import type { Volume } from './volume.ts';
+
+/** The most that is copied at once. */
+export const PIECE_BYTES = 1024 * 1024;
+/** The most that is looked at for holes at once. */
+const LOOK_BYTES = 64 * 1024 * 1024 * 1024;
+
+export type Piece = { first: number; end: number };
+
+/** The next grains in [from, limit) that the volume lacks: as many as are one hole, or one piece of data. */
+export function* nextPiece(volume: Volume, from: number, limit: number): Plan<Piece | null> {
+  const held = volume.held;
+  if (held === null || volume.parent === null) return null;
+  const first = held.nextClear(from, limit);
+  if (first >= limit) return null;
+  const grain = volume.grain;
+  const end = held.nextSet(first, Math.min(limit, first + LOOK_BYTES / grain));
+  const segment = resolve(volume, first, end)[0]!;
+  const hole = yield* holeLength(segment, grain);
+  const grains = hole > 0 ? hole : Math.min(segment.count, PIECE_BYTES / grain);
+  return { first, end: first + grains };
+}
+
+/** Whole grains from the segment's start on that are a hole in its owner's file. */
+function* holeLength(segment: Segment, grain: number): Plan<number> {
+  if (segment.slot >= 0) return 0;
+  const look = op.extents(segment.owner.file, segment.first * grain, segment.count * grain);
+  try {
+    yield look;
+  } catch {
+    return 0; // The owner went away; whoever copies looks for the content again.
+  }
+  const run = look.runs![0]!;
+  return run.hole ? Math.floor(Math.min(run.length, segment.count * grain) / grain) : 0;
+}
+
+/** Give the volume what it lacks of grains [first, end). How many it got. */
+export function* hydrate(state: State, volume: Volume, first: number, end: number): Plan<number> {
+  const lock = yield* volume.locks.take(first, end - first);
+  try {
+    let copied = 0;
+    for (let g = first; ; ) {
+      const held = volume.held;
+      if (held === null || volume.parent === null || volume.removed) return copied;
+      g = held.nextClear(g, end);
+      if (g >= end) return copied;
+      const stop = held.nextSet(g, end);
+      const segment = resolve(volume, g, stop)[0]!;
+      const hole = yield* holeLength(segment, volume.grain);
+      const now = resolve(volume, g, stop)[0]!;
+      if (now.owner !== segment.owner || now.slot !== segment.slot || now.count !== segment.count) continue;
+      const count = hole > 0 ? hole : Math.min(segment.count, PIECE_BYTES / volume.grain);
+      if (hole > 0) yield* makeHole(volume, g, count);
+      else yield* copyGrains(state, volume, g, count);
+      held.setRange(g, count);
+      volume.addPending(g, count);
+      copied += count;
+      g += count;
+    }
+  } finally {
+    volume.locks.give(lock);
+  }
+}
+
+function* makeHole(volume: Volume, first: number, count: number): Plan<void> {
+  if (!volume.sparse) yield op.punch(volume.file, first * volume.grain, count * volume.grain);
+}
+
+function* copyGrains(state: State, volume: Volume, first: number, count: number): Plan<void> {
+  const length = count * volume.grain;
+  const block = state.memory.take(length);
+  try {
+    yield* readContent(state, volume, first * volume.grain, length, block, 0);
+    yield op.write(volume.file, first * volume.grain, length, block, 0);
+  } finally {
+    state.memory.give(block);
+  }
+}

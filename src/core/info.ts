@@ -1,0 +1,92 @@
+/**
+ * What the outside sees of volumes, mappings and the pool. Fields that only the main thread knows (device, allocated
+ * bytes, the filesystem) are left empty here; `file` tells it where a volume's data is.
+ */
+import type { MappingInfo, PoolInfo, VolumeInfo } from '../base/model.ts';
+import { VOLATILE_ID } from './arena.ts';
+import { Bitmap } from './bitmap.ts';
+import { changedSince } from './epochs.ts';
+import { SLOT } from './log-record.ts';
+import type { State } from './state.ts';
+import type { Mapping, Volume } from './volume.ts';
+
+export type CoreVolumeInfo = VolumeInfo & { file: string };
+
+export function volumeInfo(state: State, volume: Volume): CoreVolumeInfo {
+  const r = volume.row;
+  const mapping = state.mappingOf(volume);
+  const stopped = mapping?.row.state === 'stopped' && r.offline !== '';
+  const source = volume.parent === null || r.source === null ? undefined : state.volumes.get(r.source);
+  return {
+    id: r.id,
+    name: r.name,
+    kind: r.kind,
+    sizeBytes: r.size,
+    grainBytes: r.grain,
+    provisioning: r.provisioning,
+    cowFailure: r.cowFailure,
+    source: source === undefined || source.row.retired ? '' : source.name,
+    createdAt: r.createdAt,
+    device: '',
+    state: r.offline === '' ? 'online' : stopped ? 'stopped' : 'suspended',
+    error: r.offline,
+    allocatedBytes: 0,
+    file: volume.file.path,
+  };
+}
+
+export function mappingInfo(state: State, mapping: Mapping): MappingInfo {
+  const r = mapping.row;
+  const source = state.volumes.get(r.source);
+  const target = state.volumes.get(r.target);
+  const grain = target?.grain ?? 0;
+  const total = target?.grains ?? 0;
+  const started = r.cut > 0;
+  const held =
+    target === undefined || !started ? 0 : (target.held?.count ?? (r.state === 'stopped' ? 0 : total));
+  return {
+    id: r.id,
+    name: r.name,
+    source: source === undefined || source.row.retired ? '' : source.name,
+    target: target === undefined || target.row.retired ? '' : target.name,
+    state: r.state,
+    copyRate: r.copyRate,
+    incremental: r.incremental,
+    cutAt: r.cutAt,
+    totalBytes: total * grain,
+    copiedBytes: held * grain,
+    remainingBytes: (total - held) * grain,
+    changedBytes:
+      started && source !== undefined && target !== undefined
+        ? changedGrains(state, mapping, source, target) * grain
+        : 0,
+    error: r.error,
+  };
+}
+
+function changedGrains(state: State, mapping: Mapping, source: Volume, target: Volume): number {
+  const bits = new Bitmap(state.arena, VOLATILE_ID, Math.max(source.grains, target.grains));
+  changedSince(source, mapping.row.cut, bits);
+  changedSince(target, target.row.since, bits);
+  const n = bits.count;
+  bits.release();
+  return n;
+}
+
+export function poolInfo(state: State): PoolInfo {
+  const all = [...state.volumes.values()];
+  const live = all.filter((v) => !v.row.retired);
+  return {
+    path: '',
+    totalBytes: 0,
+    freeBytes: 0,
+    provisionedBytes: live.reduce((sum, v) => sum + v.row.size, 0),
+    volumes: live.filter((v) => v.row.kind === 'volume').length,
+    snapshots: live.filter((v) => v.row.kind === 'snapshot').length,
+    mappings: state.mappings.size,
+    retired: all.length - live.length,
+    logBytes: state.log.slots * SLOT,
+    logUsedBytes: state.log.usedSlots * SLOT,
+    warnings: [],
+  };
+}

@@ -1,0 +1,242 @@
+/**
+ * Leaving the tree: a volume that is deleted, broken or synced gives its children what they need of it, and they hang
+ * on its parent from then on.
+ *
+ *   1. clean: each child gets the grains that it lacks and the leaver holds, as far as they may differ from the parent's.
+ *      Host I/O goes on. Grains that all children have are punched out of the leaver, so that this takes no space.
+ *   2. with the parent's gate closed: the same for what changed since, which is little
+ *   3. one commit: the children's new parent
+ *   4. the gate opens
+ */
+import { VOLATILE_ID } from './arena.ts';
+import { Bitmap } from './bitmap.ts';
+import { bitmapFile } from './bitmap-file.ts';
+import { changedSince } from './epochs.ts';
+import { fillVolume } from './fill.ts';
+import { flushVolume } from './flush.ts';
+import { hydrate, nextPiece, type Piece } from './hydrate.ts';
+import type { RangeLock } from './locks.ts';
+import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
+import { bytesPerSecond, CLEAN_RATE } from './rate.ts';
+import { drop, put, type State } from './state.ts';
+import type { Volume } from './volume.ts';
+
+/** Bytes given to a child between two flushes. */
+const FLUSH_BYTES = 16 * 1024 * 1024;
+
+/** Afterwards the volume has no children and no parent. `punch`: its own data is not needed any more. */
+export function* leaveTree(state: State, leaver: Volume, punch: boolean): Plan<void> {
+  for (const child of [...leaver.children]) {
+    yield* clean(state, leaver, child, differing(state, leaver), punch, true);
+    if (state.closing) return;
+  }
+  yield* state.structure.run(cutLoose(state, leaver));
+}
+
+function* cutLoose(state: State, leaver: Volume): Plan<void> {
+  const parent = leaver.parent;
+  // The children too: a grain that one has just written, and not flushed, it may still need from here (H2).
+  const gated = [...(parent === null ? [] : [parent]), leaver, ...leaver.children];
+  for (const v of gated) v.gate.close();
+  // A copy into it that is under way ends before it loses its parent.
+  let lock: RangeLock | null = null;
+  try {
+    for (const v of gated) yield* v.gate.drain();
+    // 2. What changed since.
+    for (const child of leaver.children)
+      yield* clean(state, leaver, child, differing(state, leaver), false, false);
+    // 3. The new parents.
+    lock = yield* leaver.locks.take(0, leaver.grains);
+    const moved = rehang(state, leaver, leaver.children, parent);
+    const row = { ...leaver.row, parent: null };
+    yield* state.commit([...moved.rows, put('volume', row)]);
+    leaver.row = row;
+    moved.apply();
+    if (parent !== null) parent.children = parent.children.filter((c) => c !== leaver);
+    leaver.parent = null;
+    for (const file of moved.files) yield op.remove(file);
+  } finally {
+    if (lock !== null) leaver.locks.give(lock);
+    for (const v of gated) v.gate.release();
+  }
+}
+
+type Move = { rows: RowChange[]; files: PoolFile[]; apply: () => void };
+
+/** Hang `children` of `from` on `parent`; without one they hold everything themselves. */
+function rehang(state: State, from: Volume, children: Volume[], to: Volume | null): Move {
+  const rows: RowChange[] = [];
+  const files: PoolFile[] = [];
+  const steps: (() => void)[] = [];
+  for (const child of [...children]) {
+    const bitmap = child.held;
+    const parent = to ?? trackedSource(state, child);
+    const alone = parent === null;
+    const row = { ...child.row, parent: parent?.row.id ?? null, held: alone ? null : child.row.held };
+    rows.push(put('volume', row));
+    if (alone && bitmap !== null) {
+      rows.push(drop('bitmap', bitmap.id));
+      const old = state.bitmaps.get(bitmap.id);
+      if (old !== undefined && old.gen > 0) files.push(bitmapFile(old.id, old.gen));
+    }
+    steps.push(() => {
+      child.row = row;
+      child.parent = parent;
+      from.children = from.children.filter((c) => c !== child);
+      if (parent !== null) parent.children.push(child);
+      else {
+        holdEverything(state, child);
+        const mapping = state.mappingOf(child);
+        if (mapping !== undefined) state.runner.fire(mapping.wake);
+      }
+    });
+  }
+  return { rows, files, apply: () => void steps.forEach((step) => void step()) };
+}
+
+/** A target that holds everything and goes on recording what changes hangs on its source, though it reads nothing there. */
+function trackedSource(state: State, child: Volume): Volume | null {
+  const mapping = state.mappingOf(child);
+  if (mapping === undefined || !mapping.row.incremental || mapping.row.cut === 0) return null;
+  const source = state.volumes.get(mapping.row.source);
+  return source === undefined || source.row.retired || source === child ? null : source;
+}
+
+/** The volume depends on nobody any more. All its grains are in its file, flushed. */
+export function holdEverything(state: State, volume: Volume): void {
+  volume.held?.release();
+  volume.held = null;
+  volume.dropPending();
+  state.log.forget(volume);
+}
+
+/**
+ * Grains at which the leaver may differ from its parent: what the source wrote between their cuts, and what the host
+ * wrote in either. null: not known, so all.
+ */
+export function differing(state: State, leaver: Volume): Bitmap | null {
+  const parent = leaver.parent;
+  const mapping = state.mappingOf(leaver);
+  if (parent === null || mapping === undefined || mapping.row.cut === 0) return null;
+  // A parent that is leaving itself may have given grains away.
+  if (parent.row.retired || parent.row.offline !== '') return null;
+  const source = state.volumes.get(mapping.row.source);
+  if (source === undefined) return null;
+  const bits = new Bitmap(state.arena, VOLATILE_ID, Math.max(leaver.grains, parent.grains, source.grains));
+  changedSince(leaver, leaver.row.since, bits);
+  // Behind the parent's end only the leaver has anything.
+  if (leaver.grains > parent.grains) bits.setRange(parent.grains, leaver.grains - parent.grains);
+  if (parent === source) {
+    changedSince(source, mapping.row.cut, bits);
+    return bits;
+  }
+  const newer = state.mappingOf(parent);
+  // One that stands alone has forgotten what was written in it.
+  const tracked = newer !== undefined && newer.row.cut > 0 && parent.held !== null;
+  if (!tracked || newer.row.source !== mapping.row.source) {
+    bits.release();
+    return null;
+  }
+  changedSince(source, mapping.row.cut, bits, newer.row.cut);
+  changedSince(parent, parent.row.since, bits);
+  return bits;
+}
+
+/** Give the child what it lacks and the leaver holds, within `only` (which is released). */
+export function* clean(
+  state: State,
+  leaver: Volume,
+  child: Volume,
+  only: Bitmap | null,
+  punch: boolean,
+  throttled: boolean,
+): Plan<void> {
+  let since = 0;
+  let punched = 0;
+  try {
+    for (let g = 0; ; ) {
+      const piece = yield* nextNeeded(leaver, child, g, only);
+      if (piece === null || (throttled && state.closing)) break;
+      let copied: number;
+      try {
+        copied = yield* hydrate(state, child, piece.first, piece.end);
+      } catch (error) {
+        // No room: what was given already may make some.
+        if (!punch || since === 0 || (error as { code?: string }).code !== 'OutOfSpace') throw error;
+        yield* flushVolume(state, child);
+        yield* punchGiven(state, leaver, 0, leaver.grains);
+        since = 0;
+        continue;
+      }
+      state.counters.grainsCleaned += copied;
+      g = piece.end;
+      since += copied * child.grain;
+      if (throttled && copied > 0)
+        yield op.sleep(Math.ceil((copied * child.grain * 1000) / bytesPerSecond(CLEAN_RATE)));
+      if (since < FLUSH_BYTES) continue;
+      yield* flushVolume(state, child);
+      since = 0;
+      if (punch) yield* punchGiven(state, leaver, punched, g);
+      punched = g;
+    }
+    // A child that will hold everything has to have it in its file, not in the log.
+    const last = leaver.parent === null && !throttled;
+    if (last) yield* fillVolume(state, child);
+    if (last || child.pending.length > 0) yield* flushVolume(state, child);
+    if (punch) yield* punchGiven(state, leaver, punched, leaver.grains);
+  } finally {
+    only?.release();
+  }
+}
+
+function* nextNeeded(leaver: Volume, child: Volume, from: number, only: Bitmap | null): Plan<Piece | null> {
+  const limit = child.grains;
+  for (let g = from; g < limit; ) {
+    if (child.held === null) return null;
+    g = child.held.nextClear(g, limit);
+    if (leaver.held !== null && g < limit) {
+      const held = leaver.held.nextSet(g, Math.min(limit, leaver.grains));
+      if (held >= Math.min(limit, leaver.grains)) return null;
+      if (held !== g) {
+        g = held;
+        continue;
+      }
+    }
+    if (only !== null && g < limit) {
+      const needed = only.nextSet(g, limit);
+      if (needed !== g) {
+        g = needed;
+        continue;
+      }
+    }
+    if (g >= limit) return null;
+    let end = leaver.held === null ? limit : leaver.held.nextClear(g, limit);
+    if (only !== null) end = only.nextClear(g, end);
+    return yield* nextPiece(child, g, end);
+  }
+  return null;
+}
+
+/** Grains that every child holds durably are not needed in the leaver any more. */
+function* punchGiven(state: State, leaver: Volume, from: number, to: number): Plan<void> {
+  const grain = leaver.grain;
+  for (let g = from; g < to; ) {
+    let end = Math.min(to, g + 16 * 1024);
+    for (const child of leaver.children) {
+      const limit = Math.min(end, child.grains);
+      if (g < limit && child.held !== null) {
+        const lacks = child.held.nextClear(g, limit);
+        if (lacks < limit) end = lacks;
+      }
+    }
+    if (end === g) {
+      g++;
+      continue;
+    }
+    if (leaver.children.every((c) => c.holdsDurably(g, Math.max(0, Math.min(end, c.grains) - g)))) {
+      state.log.noteFilled(leaver, g, end - g);
+      yield op.punch(leaver.file, g * grain, (end - g) * grain);
+    }
+    g = end;
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * The undo log's records on disk.
+ *
+ *   | header: 1 to 8 blocks of 4096 bytes | payload: the old grains, in the order of the entries |
+ *
+ *   header  u32 magic, version, crc32 of the header (this field 0), header blocks; f64 seq; u32 payload slots, entries
+ *   entry   u32 kind, bitmap, volume, count; f64 first; u32 payload crc32, slot offset in the payload
+ *
+ * COPY: the volume holds `count` grains from `first` on, and their content is here.
+ * SET:  the bitmap's bits are set; of an FC bitmap: the data file has the grains, whatever earlier records say.
+ * A record counts only if its header and payload are whole; it is the last one that may be torn.
+ */
+import { crc32 } from 'node:zlib';
+import { assert } from '../base/errors.ts';
+
+export const SLOT = 4096;
+const MAGIC = 0x46434c47; // 'FCLG'
+const VERSION = 1;
+const HEAD = 32;
+const ENTRY = 32;
+const HEADER_BLOCKS_MAX = 8;
+export const ENTRIES_MAX = Math.floor((HEADER_BLOCKS_MAX * SLOT - HEAD) / ENTRY);
+
+export const COPY = 1;
+export const SET = 2;
+
+export type RecordEntry = {
+  kind: typeof COPY | typeof SET;
+  bitmap: number;
+  volume: number;
+  first: number;
+  count: number;
+  crc: number;
+  /** Slots from the start of the payload. */
+  slot: number;
+};
+
+export type RecordHeader = {
+  seq: number;
+  headerBlocks: number;
+  payloadSlots: number;
+  entries: RecordEntry[];
+};
+
+export const headerBlocksFor = (entries: number): number => Math.ceil((HEAD + entries * ENTRY) / SLOT);
+
+export function encodeHeader(header: RecordHeader, out: Uint8Array): void {
+  const bytes = header.headerBlocks * SLOT;
+  const v = new DataView(out.buffer, out.byteOffset, bytes);
+  out.fill(0, 0, bytes);
+  v.setUint32(0, MAGIC, true);
+  v.setUint32(4, VERSION, true);
+  v.setUint32(12, header.headerBlocks, true);
+  v.setFloat64(16, header.seq, true);
+  v.setUint32(24, header.payloadSlots, true);
+  v.setUint32(28, header.entries.length, true);
+  let o = HEAD;
+  for (const e of header.entries) {
+    v.setUint32(o, e.kind, true);
+    v.setUint32(o + 4, e.bitmap, true);
+    v.setUint32(o + 8, e.volume, true);
+    v.setUint32(o + 12, e.count, true);
+    v.setFloat64(o + 16, e.first, true);
+    v.setUint32(o + 24, e.crc, true);
+    v.setUint32(o + 28, e.slot, true);
+    o += ENTRY;
+  }
+  v.setUint32(8, crc32(out.subarray(0, bytes)), true);
+}
+
+/** How many header blocks the record that starts with this block has; 0: none starts here. */
+export function headerBlocksAt(block: Uint8Array, seq: number): number {
+  const v = new DataView(block.buffer, block.byteOffset, SLOT);
+  if (v.getUint32(0, true) !== MAGIC || v.getFloat64(16, true) !== seq) return 0;
+  const blocks = v.getUint32(12, true);
+  return blocks >= 1 && blocks <= HEADER_BLOCKS_MAX ? blocks : 0;
+}
+
+/** The header if it is whole, else null. `header` is overwritten where its checksum lies. */
+export function decodeHeader(header: Uint8Array, headerBlocks: number): RecordHeader | null {
+  const bytes = headerBlocks * SLOT;
+  const v = new DataView(header.buffer, header.byteOffset, bytes);
+  const sum = v.getUint32(8, true);
+  v.setUint32(8, 0, true);
+  if (crc32(header.subarray(0, bytes)) !== sum || v.getUint32(4, true) !== VERSION) return null;
+  const entries: RecordEntry[] = [];
+  const n = v.getUint32(28, true);
+  assert(n <= ENTRIES_MAX, 'an undo log record with a good checksum has too many entries');
+  for (let i = 0, o = HEAD; i < n; i++, o += ENTRY) {
+    const kind = v.getUint32(o, true);
+    assert(kind === COPY || kind === SET, 'an undo log entry of unknown kind');
+    entries.push({
+      kind,
+      bitmap: v.getUint32(o + 4, true),
+      volume: v.getUint32(o + 8, true),
+      count: v.getUint32(o + 12, true),
+      first: v.getFloat64(o + 16, true),
+      crc: v.getUint32(o + 24, true),
+      slot: v.getUint32(o + 28, true),
+    });
+  }
+  return { seq: v.getFloat64(16, true), headerBlocks, payloadSlots: v.getUint32(24, true), entries };
+}

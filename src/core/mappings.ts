@@ -1,0 +1,296 @@
+/**
+ * Mappings between existing volumes: create, prepare, start, sync, stop, rate, delete.
+ */
+import type { EpochSeq, MappingId } from '../base/brands.ts';
+import { FlashCopyError } from '../base/errors.ts';
+import type { CreateMapping, MappingState } from '../base/model.ts';
+import { endMapping, startCopyLoop } from './copy-loop.ts';
+import { cut, type Member } from './cut.ts';
+import { pruneEpochs } from './epochs.ts';
+import { fillVolume } from './fill.ts';
+import { flushVolume } from './flush.ts';
+import { leaveTree } from './leave.ts';
+import { op, type Plan, Signal } from './ops.ts';
+import { COPY_RATE_DEFAULT } from './rate.ts';
+import type { BitmapRow, MappingRow } from './rows.ts';
+import { drop, put, type State } from './state.ts';
+import { transition } from './states.ts';
+import { syncTarget } from './sync.ts';
+import { checkIncremental, checkName, checkPair, checkRate } from './validate.ts';
+import { dataFile, type Mapping, type Volume } from './volume.ts';
+
+export function* createMapping(state: State, request: CreateMapping): Plan<Mapping> {
+  checkName('mapping', request.name);
+  const source = state.findVolume(request.source);
+  const target = state.findVolume(request.target);
+  const copyRate = request.copyRate ?? COPY_RATE_DEFAULT;
+  checkRate(copyRate);
+  const row: MappingRow = {
+    id: state.newId() as MappingId,
+    name: request.name,
+    source: source.row.id,
+    target: target.row.id,
+    state: 'idle',
+    copyRate,
+    incremental: request.incremental ?? false,
+    cut: 0 as EpochSeq,
+    cutAt: 0,
+    error: '',
+  };
+  return yield* state.structure.run(addMapping(state, row, request));
+}
+
+function* addMapping(state: State, row: MappingRow, request: CreateMapping): Plan<Mapping> {
+  const existing = [...state.mappings.values()].find((m) => m.row.name === row.name);
+  if (existing !== undefined) return sameMapping(existing, row);
+  checkPair(state, state.findVolume(request.source), state.findVolume(request.target), null);
+  const mapping: Mapping = { row, wake: new Signal(), cursor: 0, running: false };
+  yield* state.commit([put('mapping', row)]);
+  state.mappings.set(row.id, mapping);
+  state.listener.mappingChanged(row.id);
+  return mapping;
+}
+
+function sameMapping(existing: Mapping, wanted: MappingRow): Mapping {
+  for (const field of ['source', 'target', 'incremental'] as const) {
+    if (existing.row[field] === wanted[field]) continue;
+    throw new FlashCopyError(
+      'AlreadyExists',
+      `mapping ${wanted.name} exists already with another ${field} (${existing.row[field]}, asked for was ${wanted[field]}): use another name`,
+    );
+  }
+  return existing;
+}
+
+/** Change the mapping's row, as it is when nothing else changes: commit it, then show it. */
+function* change(state: State, mapping: Mapping, to: (row: MappingRow) => MappingRow): Plan<void> {
+  yield* state.structure.run(
+    (function* () {
+      if (state.mappings.get(mapping.row.id) !== mapping)
+        throw new FlashCopyError('MappingNotFound', `mapping ${mapping.row.name} has ended or was deleted`);
+      const row = to(mapping.row);
+      yield* state.commit([put('mapping', row)]);
+      mapping.row = row;
+      state.runner.fire(mapping.wake);
+      state.listener.mappingChanged(row.id);
+    })(),
+  );
+}
+
+const changeState = (state: State, mapping: Mapping, to: MappingState): Plan<void> =>
+  change(state, mapping, (row) => ({ ...row, state: transition(row.name, row.state, to) }));
+
+function ends(state: State, mapping: Mapping): { source: Volume; target: Volume } {
+  if (state.mappings.get(mapping.row.id) !== mapping)
+    throw new FlashCopyError('MappingNotFound', `mapping ${mapping.row.name} has ended or was deleted`);
+  const source = state.volumes.get(mapping.row.source);
+  const target = state.volumes.get(mapping.row.target);
+  if (source === undefined || target === undefined || source.row.retired || target.row.retired)
+    throw new FlashCopyError(
+      'WrongState',
+      `mapping ${mapping.row.name}: its ${target === undefined || target.row.retired ? 'target' : 'source'} was deleted; all it can do is end`,
+    );
+  return { source, target };
+}
+
+/** Flush the source, so that little is left to write when the cut is made. */
+export function* prepareMapping(state: State, name: string): Plan<Mapping> {
+  const mapping = state.findMapping(name);
+  if (mapping.row.state === 'prepared') return mapping;
+  const { source } = ends(state, mapping);
+  const before = mapping.row.state;
+  yield* changeState(state, mapping, 'preparing');
+  try {
+    yield* flushVolume(state, source);
+    yield* changeState(state, mapping, 'prepared');
+  } catch (error) {
+    yield* change(state, mapping, (row) => ({ ...row, state: before }));
+    throw error;
+  }
+  return mapping;
+}
+
+export function* startMappings(state: State, names: string[]): Plan<Mapping[]> {
+  const mappings = [...new Set(names.map((n) => state.findMapping(n)))];
+  const members: Member[] = [];
+  const check = (mapping: Mapping) => {
+    const { source, target } = ends(state, mapping);
+    checkStartable(mapping);
+    checkPair(state, source, target, mapping);
+    source.checkOnline();
+    return { source, target };
+  };
+  for (const mapping of mappings) {
+    const { source, target } = check(mapping);
+    members.push({ source, target, mapping: mapping.row, fresh: false, file: state.newId() });
+  }
+  if (new Set(members.map((m) => m.source)).size !== members.length)
+    throw new FlashCopyError(
+      'InvalidArgument',
+      'a source can take part once in a group that is started together',
+    );
+  const made: number[] = [];
+  try {
+    for (const m of members) {
+      const { size, grain } = m.target.row;
+      made.push(m.file);
+      yield op.create(
+        dataFile(m.file),
+        Math.ceil(size / grain) * grain,
+        m.target.row.provisioning === 'thick',
+      );
+    }
+    yield* cut(state, members, () => {
+      for (const mapping of mappings) check(mapping);
+    });
+  } catch (error) {
+    for (const file of made)
+      if (!members.some((m) => m.target.row.file === file)) yield op.remove(dataFile(file));
+    throw error;
+  }
+  for (const mapping of mappings) startCopyLoop(state, mapping);
+  return mappings;
+}
+
+function checkStartable(mapping: Mapping): void {
+  const { name, state } = mapping.row;
+  if (state === 'idle' || state === 'prepared' || state === 'stopped') return;
+  const hint =
+    state === 'copying' || state === 'copied' ? 'sync it, or stop it first' : 'delete it with force';
+  throw new FlashCopyError(
+    'WrongState',
+    `mapping ${name} is ${state}: only an idle, prepared or stopped one can be started; ${hint}`,
+  );
+}
+
+export function* syncMapping(state: State, name: string): Plan<Mapping> {
+  const mapping = state.findMapping(name);
+  checkIncremental(mapping);
+  yield* syncTarget(state, mapping, () => checkSyncable(state, mapping));
+  startCopyLoop(state, mapping);
+  return mapping;
+}
+
+function checkSyncable(state: State, mapping: Mapping): { source: Volume; target: Volume } {
+  const { source, target } = ends(state, mapping);
+  if (mapping.row.state !== 'copying' && mapping.row.state !== 'copied')
+    throw new FlashCopyError(
+      'WrongState',
+      `mapping ${mapping.row.name} is ${mapping.row.state}: it can be synced while copying or copied; start it first`,
+    );
+  source.checkOnline();
+  target.checkOnline();
+  if (target.row.size < source.row.size)
+    throw new FlashCopyError(
+      'InvalidArgument',
+      `source ${source.name} has grown to ${source.row.size} bytes, target ${target.name} has ${target.row.size}: grow the target first`,
+    );
+  return { source, target };
+}
+
+/**
+ * A target that holds everything stays as it is, on its own; one that does not has no content of any instant any
+ * more and goes offline until it is started again or its mapping is deleted.
+ */
+export function* stopMapping(state: State, name: string): Plan<Mapping> {
+  const mapping = state.findMapping(name);
+  if (mapping.row.state === 'stopped') return mapping;
+  const target = state.volumes.get(mapping.row.target)!;
+  const whole = yield* state.structure.run(beginStop(state, mapping, target));
+  if (whole) return mapping;
+  yield* leaveTree(state, target, true);
+  yield* state.structure.run(standAlone(state, mapping, target));
+  return mapping;
+}
+
+/** Whether the target holds everything, and the mapping is stopped. Otherwise it is `stopping`, and the target offline. */
+function* beginStop(state: State, mapping: Mapping, target: Volume): Plan<boolean> {
+  if (state.mappings.get(mapping.row.id) !== mapping)
+    throw new FlashCopyError('MappingNotFound', `mapping ${mapping.row.name} has ended or was deleted`);
+  const row = { ...mapping.row, state: transition(mapping.row.name, mapping.row.state, 'stopping') };
+  const whole = target.held === null || target.held.count >= target.grains;
+  const offline = `its copy was stopped half-way: start mapping ${mapping.row.name} again`;
+  const targetRow = whole ? target.row : { ...target.row, offline };
+  yield* state.commit([put('mapping', row), put('volume', targetRow)]);
+  mapping.row = row;
+  target.row = targetRow;
+  state.runner.fire(mapping.wake);
+  if (!whole) return false;
+  yield* settle(state, target);
+  // Whoever reads through it goes on doing so: it holds everything and stays their parent.
+  yield* standAlone(state, mapping, target);
+  return true;
+}
+
+function* settle(state: State, target: Volume): Plan<void> {
+  yield* fillVolume(state, target);
+  yield* flushVolume(state, target);
+}
+
+/** Out of the tree, mapping `stopped`: it can be started again. */
+function* standAlone(state: State, mapping: Mapping, target: Volume): Plan<void> {
+  if (target.removed || state.mappings.get(mapping.row.id) !== mapping) return;
+  const keep: MappingRow = {
+    ...mapping.row,
+    state: transition(mapping.row.name, mapping.row.state, 'stopped'),
+    cut: 0 as EpochSeq,
+  };
+  yield* endMapping(state, mapping, target, keep);
+  state.runner.fire(mapping.wake);
+  state.listener.mappingChanged(mapping.row.id);
+}
+
+export function* setCopyRate(state: State, name: string, copyRate: number): Plan<Mapping> {
+  const mapping = state.findMapping(name);
+  checkRate(copyRate);
+  yield* change(state, mapping, (row) => ({ ...row, copyRate }));
+  startCopyLoop(state, mapping);
+  return mapping;
+}
+
+export function* deleteMapping(state: State, name: string, force: boolean): Plan<void> {
+  const mapping = state.findMapping(name);
+  const target = state.volumes.get(mapping.row.target);
+  const busy = mapping.row.state === 'copying' || mapping.row.state === 'suspended';
+  if (target?.readOnly === true)
+    throw new FlashCopyError(
+      'InvalidArgument',
+      `mapping ${name} is what snapshot ${target.name} lives by: delete the snapshot`,
+    );
+  if (busy && !force)
+    throw new FlashCopyError(
+      'WrongState',
+      `mapping ${name} is ${mapping.row.state}: wait until it is copied, or delete it with force, and its target loses its content`,
+    );
+  if (mapping.row.state === 'copying' || mapping.row.state === 'copied') yield* stopMapping(state, name);
+  if (target !== undefined && mapping.row.state === 'suspended') yield* leaveTree(state, target, true);
+  yield* state.structure.run(forget(state, mapping, target));
+}
+
+/** The mapping's end. A target that was not complete is an empty volume from now on. */
+function* forget(state: State, mapping: Mapping, target: Volume | undefined): Plan<void> {
+  if (state.mappings.get(mapping.row.id) !== mapping) return;
+  const source = state.volumes.get(mapping.row.source);
+  if (target === undefined || target.row.offline === '') {
+    yield* state.commit([drop('mapping', mapping.row.id)]);
+    state.mappings.delete(mapping.row.id);
+  } else {
+    yield* endMapping(state, mapping, target, null);
+    yield op.punch(target.file, 0, target.grains * target.grain);
+    yield op.flush(target.file);
+    const row = { ...target.row, offline: '' };
+    const open = target.open;
+    const changes = [put('volume', row)];
+    // To those who will sync from it, all of it has changed.
+    if (open !== null) {
+      const old = state.bitmaps.get(open.bitmap.id)!;
+      changes.push(put('bitmap', { ...old, preset: [...old.preset, [0, target.grains]] } as BitmapRow));
+      open.bitmap.setRange(0, target.grains);
+    }
+    yield* state.commit(changes);
+    target.row = row;
+  }
+  state.runner.fire(mapping.wake);
+  state.listener.mappingChanged(mapping.row.id);
+  if (source !== undefined) yield* pruneEpochs(state, source);
+}

@@ -1,0 +1,88 @@
+/**
+ * Reclaiming retired volumes: deleted ones that others still read from. One loop takes them one by one, those first
+ * that nobody reads from any more. What it does is always the same: leave the tree, then go.
+ */
+import { bitmapFile } from './bitmap-file.ts';
+import { pruneEpochs } from './epochs.ts';
+import { leaveTree } from './leave.ts';
+import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
+import { drop, type State } from './state.ts';
+import { dataFile, type Volume } from './volume.ts';
+
+/** After a failure (no space for a grain that has to move, say). */
+const RETRY_MS = 5000;
+
+export function* reclaimLoop(state: State): Plan<void> {
+  while (!state.closing) {
+    const next = nextRetired(state);
+    if (next === undefined) {
+      yield state.retiredWake;
+      continue;
+    }
+    try {
+      if (next.children.length > 0) yield* leaveTree(state, next, true);
+      if (!state.closing && next.children.length === 0) yield* state.structure.run(remove(state, next));
+    } catch (error) {
+      state.listener.log('warn', 'a deleted volume cannot be reclaimed yet', {
+        volume: next.name,
+        error: (error as Error).message,
+      });
+      yield op.sleep(RETRY_MS);
+    }
+  }
+}
+
+function nextRetired(state: State): Volume | undefined {
+  const retired = [...state.volumes.values()].filter((v) => v.row.retired);
+  return retired.sort((a, b) => a.children.length - b.children.length)[0];
+}
+
+/** A retired volume that nobody reads from. */
+function* remove(state: State, volume: Volume): Plan<void> {
+  const parent = volume.parent;
+  parent?.gate.close();
+  let files: PoolFile[];
+  const mapping = state.mappingOf(volume);
+  const sourceOf = mapping === undefined ? undefined : state.volumes.get(mapping.row.source);
+  try {
+    if (parent !== null) yield* parent.gate.drain();
+    const gone = rowsOf(state, volume);
+    files = gone.files;
+    yield* state.commit(gone.rows);
+    volume.removed = true;
+    state.volumes.delete(volume.id);
+    if (mapping !== undefined) state.mappings.delete(mapping.row.id);
+    if (parent !== null) parent.children = parent.children.filter((c) => c !== volume);
+    // A copy into it may be under way: it ends under the lock, and sees `removed` after it.
+    const lock = yield* volume.locks.take(0, volume.grains);
+    state.log.forget(volume);
+    volume.held?.release();
+    volume.dropPending();
+    for (const e of volume.epochs) e.bitmap.release();
+    volume.locks.give(lock);
+  } finally {
+    parent?.gate.release();
+  }
+  if (mapping !== undefined) {
+    state.runner.fire(mapping.wake);
+    state.listener.mappingChanged(mapping.row.id);
+  }
+  for (const file of files) yield op.remove(file);
+  if (sourceOf !== undefined && sourceOf !== volume) yield* pruneEpochs(state, sourceOf);
+}
+
+function rowsOf(state: State, volume: Volume): { rows: RowChange[]; files: PoolFile[] } {
+  const rows: RowChange[] = [drop('volume', volume.id)];
+  const files = [dataFile(volume.row.file)];
+  const bitmaps = volume.epochs.map((e) => e.bitmap.id);
+  if (volume.held !== null) bitmaps.push(volume.held.id);
+  for (const e of volume.epochs) rows.push(drop('epoch', e.row.id));
+  for (const id of bitmaps) {
+    rows.push(drop('bitmap', id));
+    const row = state.bitmaps.get(id);
+    if (row !== undefined && row.gen > 0) files.push(bitmapFile(id, row.gen));
+  }
+  for (const m of state.mappings.values())
+    if (m.row.target === volume.row.id) rows.push(drop('mapping', m.row.id));
+  return { rows, files };
+}

@@ -1,0 +1,71 @@
+/**
+ * The catalog's rows: what must be known after everything else is lost. The core writes them, in one durable
+ * transaction for each step; nobody else does. Keys are ids from one counter, never used twice.
+ */
+import type { BitmapId, EpochSeq, MappingId, VolumeId } from '../base/brands.ts';
+import type { CowFailure, MappingState, Provisioning } from '../base/model.ts';
+
+export type VolumeRow = {
+  id: VolumeId;
+  name: string;
+  kind: 'volume' | 'snapshot';
+  size: number;
+  grain: number;
+  provisioning: Provisioning;
+  cowFailure: CowFailure;
+  /** Number of the data file. Another one than the id: a target that was started again gets a new file. */
+  file: number;
+  /** The FC bitmap; null: the volume holds every grain. */
+  held: BitmapId | null;
+  /** Where missing grains are read from. */
+  parent: VolumeId | null;
+  /** Of which volume this is, or was, a copy. */
+  source: VolumeId | null;
+  /** The volume's own epoch that began when it became (or was synced as) a target: its host writes are counted from there. */
+  since: EpochSeq;
+  /** Number of the newest epoch; epochs are kept only while somebody needs them. */
+  epoch: EpochSeq;
+  /** The data file is a hole wherever the volume does not hold a grain. */
+  sparse: boolean;
+  /** Deleted, but others still read from it. */
+  retired: boolean;
+  /** Half-copied and stopped, or broken: no host I/O, with the reason. */
+  offline: string;
+  createdAt: number;
+};
+
+export type MappingRow = {
+  id: MappingId;
+  name: string;
+  source: VolumeId;
+  target: VolumeId;
+  state: MappingState;
+  copyRate: number;
+  incremental: boolean;
+  /** The epoch of the source that the cut opened; 0 before the first cut. */
+  cut: EpochSeq;
+  cutAt: number;
+  error: string;
+};
+
+export type EpochRow = { id: number; volume: VolumeId; seq: EpochSeq; bitmap: BitmapId };
+
+export type BitmapRow = {
+  id: BitmapId;
+  bits: number;
+  /** Number of its file; 0: no file, all zeros. */
+  gen: number;
+  /** Runs to clear after loading: what changed between the writing of the file and the cut that made it valid. */
+  patch: [first: number, count: number][];
+  /** Runs to set after loading: of a bitmap that begins its life with them and has no file yet. */
+  preset: [first: number, count: number][];
+};
+
+/** One row, key 1. */
+export type EngineRow = {
+  nextId: number;
+  tailSeq: number;
+  tailSlot: number;
+  /** The last engine closed the pool, and none has opened it since. */
+  clean: boolean;
+};

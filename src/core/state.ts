@@ -1,0 +1,156 @@
+/**
+ * All that the core knows, in one place that its plans share. One thread owns it.
+ */
+import type { BitmapId, EpochSeq } from '../base/brands.ts';
+import { FlashCopyError } from '../base/errors.ts';
+import type { Counters } from '../base/model.ts';
+import { Arena } from './arena.ts';
+import { Bitmap } from './bitmap.ts';
+import { Mutex } from './locks.ts';
+import { SLOT } from './log-record.ts';
+import { op, type Plan, type RowChange, type Runner, Signal } from './ops.ts';
+import type { Clock, Listener, Memory } from './ports.ts';
+import type { BitmapRow, EngineRow } from './rows.ts';
+import { UndoLog } from './undo-log.ts';
+import type { Epoch, Mapping, Volume } from './volume.ts';
+
+export type Ports = {
+  runner: Runner;
+  memory: Memory;
+  clock: Clock;
+  listener: Listener;
+  words: Uint32Array;
+  logBytes: number;
+};
+
+export class State {
+  readonly runner: Runner;
+  readonly memory: Memory;
+  readonly clock: Clock;
+  readonly listener: Listener;
+  readonly arena: Arena;
+  readonly log: UndoLog;
+  /** Also the retired ones. */
+  readonly volumes = new Map<number, Volume>();
+  readonly mappings = new Map<number, Mapping>();
+  readonly bitmaps = new Map<number, BitmapRow>();
+  readonly names = new Map<string, Volume>();
+  engine: EngineRow = { nextId: 1, tailSeq: 1, tailSlot: 0, clean: true };
+  /** One change of the tree at a time: cut, sync, end, removal. */
+  readonly structure: Mutex;
+  /** One checkpoint at a time. */
+  readonly checkpoints: Mutex;
+  readonly counters: Counters = {
+    hostReads: 0,
+    hostWrites: 0,
+    grainsCopiedOnWrite: 0,
+    grainsCopiedInBackground: 0,
+    grainsCleaned: 0,
+    logCommits: 0,
+    cuts: 0,
+    longestPauseUs: 0,
+    lastPauseUs: 0,
+  };
+  closing = false;
+  /** Fired when a name that was reserved is taken or free again. */
+  readonly nameSettled = new Signal();
+  /** Fired when a retired volume may have work. */
+  readonly retiredWake = new Signal();
+
+  constructor(ports: Ports) {
+    this.runner = ports.runner;
+    this.memory = ports.memory;
+    this.clock = ports.clock;
+    this.listener = ports.listener;
+    this.arena = new Arena(ports.words, Math.floor(ports.logBytes / SLOT));
+    this.log = new UndoLog(ports.runner, ports.memory, this.arena);
+    this.structure = new Mutex(ports.runner);
+    this.checkpoints = new Mutex(ports.runner);
+  }
+
+  /** Ids are handed out freely; the counter becomes durable with the commit of the rows that use them. */
+  newId(): number {
+    return this.engine.nextId++;
+  }
+
+  /** One durable transaction. Nothing in memory changes before it has succeeded. */
+  *commit(changes: RowChange[]): Plan<void> {
+    // Bitmap rows count from here on, in the order of the commits: a checkpoint must not put back what is being dropped.
+    const before = changes
+      .filter((c) => c.table === 'bitmap')
+      .map((c) => ({ key: c.key, row: this.bitmaps.get(c.key) }));
+    for (const c of changes) if (c.table === 'bitmap') this.setBitmapRow(c.key, c.row as BitmapRow | null);
+    try {
+      yield op.commit([...changes, { table: 'engine', key: 1, row: { ...this.engine } }]);
+    } catch (error) {
+      for (const b of before) this.setBitmapRow(b.key, b.row ?? null);
+      throw error;
+    }
+  }
+
+  private setBitmapRow(key: number, row: BitmapRow | null): void {
+    if (row === null) this.bitmaps.delete(key);
+    else this.bitmaps.set(key, row);
+  }
+
+  /** An empty bitmap and its row. */
+  newBitmap(bits: number): { bitmap: Bitmap; row: BitmapRow } {
+    const id = this.newId() as BitmapId;
+    return { bitmap: new Bitmap(this.arena, id, bits), row: { id, bits, gen: 0, patch: [], preset: [] } };
+  }
+
+  /** The volume's next epoch, still to be committed. */
+  newEpoch(volume: Volume): { epoch: Epoch; bitmapRow: BitmapRow } {
+    const { bitmap, row } = this.newBitmap(volume.grains);
+    const seq = (volume.row.epoch + 1) as EpochSeq;
+    const epoch: Epoch = {
+      row: { id: this.newId(), volume: volume.row.id, seq, bitmap: row.id },
+      bitmap,
+      marks: new Set(),
+    };
+    return { epoch, bitmapRow: row };
+  }
+
+  mappingOf(target: Volume): Mapping | undefined {
+    for (const m of this.mappings.values()) if (m.row.target === target.row.id) return m;
+    return undefined;
+  }
+
+  mappingsFrom(source: Volume): Mapping[] {
+    return [...this.mappings.values()].filter((m) => m.row.source === source.row.id);
+  }
+
+  findVolume(name: string): Volume {
+    const v =
+      this.names.get(name) ?? (name.startsWith('#') ? this.volumes.get(Number(name.slice(1))) : undefined);
+    if (v === undefined || v.row.retired || !this.volumes.has(v.id))
+      throw new FlashCopyError(
+        'VolumeNotFound',
+        `there is no volume or snapshot ${JSON.stringify(name)} in this pool`,
+      );
+    return v;
+  }
+
+  findMapping(name: string): Mapping {
+    for (const m of this.mappings.values()) if (m.row.name === name || `#${m.row.id}` === name) return m;
+    throw new FlashCopyError('MappingNotFound', `there is no mapping ${JSON.stringify(name)} in this pool`);
+  }
+}
+
+export const put = (table: string, row: { id: number }): RowChange => ({ table, key: row.id, row });
+export const drop = (table: string, key: number): RowChange => ({ table, key, row: null });
+
+/** Run plans one beside the other; goes on when all have ended, with the first error if there was one. */
+export function* together(state: State, plans: Plan<void>[]): Plan<void> {
+  let left = plans.length;
+  let failure: unknown = null;
+  const ended = new Signal();
+  for (const plan of plans)
+    state.runner.spawn(plan, (error) => {
+      if (error !== null && failure === null) failure = error;
+      left--;
+      state.runner.fire(ended);
+    });
+  while (left > 0) yield ended;
+  if (failure !== null) throw failure;
+}

@@ -1,0 +1,35 @@
+/**
+ * The states of a mapping (SVC's names) and the only changes between them.
+ *
+ *   idle ──prepare──► preparing ──► prepared ──start──► copying ──all held──► copied (incremental) or gone (plain)
+ *    ▲ │start                                             ▲  │ │                │
+ *    │ └────────────────────────────────────────────────►─┘  │ └──stop──┐       │ sync: copying
+ *    │                                                       │          ▼       ▼
+ *    └── (start again from stopped: copying)                 │       stopping ──► stopped
+ *                                                            └── metadata or data lost: suspended
+ */
+import { FlashCopyError } from '../base/errors.ts';
+import type { MappingState } from '../base/model.ts';
+
+const allowed: Readonly<Record<MappingState, readonly MappingState[]>> = {
+  idle: ['preparing', 'copying', 'suspended'],
+  preparing: ['prepared', 'idle', 'suspended'],
+  prepared: ['copying', 'idle', 'suspended'],
+  copying: ['copied', 'copying', 'stopping', 'stopped', 'suspended'],
+  copied: ['copying', 'stopping', 'stopped', 'suspended'],
+  stopping: ['stopped', 'suspended'],
+  stopped: ['preparing', 'copying', 'suspended'],
+  suspended: ['stopped'],
+};
+
+/** The new state, or WrongState. Nothing else decides about it. */
+export function transition(name: string, from: MappingState, to: MappingState): MappingState {
+  if (!allowed[from].includes(to)) {
+    const can = allowed[from].join(', ');
+    throw new FlashCopyError(
+      'WrongState',
+      `mapping ${name} is ${from}: it cannot become ${to} (only ${can})`,
+    );
+  }
+  return to;
+}

@@ -1,0 +1,275 @@
+/**
+ * Sync: a target moves to a newer cut of its source; only what changed is copied (IPCOM000103692D).
+ *
+ *   changed = what the source wrote since the target's cut, or the host wrote in the target since
+ *   the target's new FC bitmap = old & ~changed; it becomes the newest target; the background copy does the rest
+ *
+ *   1. a short closing of the gates ends the epochs of source and target, so that `changed` has an end
+ *   2. those that read through the target get what will change in it (its own targets), or may differ from its parent
+ *      (its older neighbour). Host I/O goes on
+ *   3. the undo log's grains of the target go to its file; the new bitmap is written as a file and flushed (C3)
+ *   4. the gates close. What was written since 1 is added: to 2 by copying, to the bitmap as the row's patch
+ *   5. one commit; the same in memory; the gates open
+ *
+ * The work is in proportion to what changed. The host waits in 1 and 4.
+ */
+import type { EpochSeq } from '../base/brands.ts';
+import { VOLATILE_ID } from './arena.ts';
+import { Bitmap } from './bitmap.ts';
+import { bitmapFile, freeze, writeBitmap } from './bitmap-file.ts';
+import { checkpointBits } from './checkpoint.ts';
+import { closeEpoch, flushSource, newestTarget, notePause } from './cut.ts';
+import { changedSince } from './epochs.ts';
+import { fillVolume } from './fill.ts';
+import { flushVolume } from './flush.ts';
+import { hydrate, nextPiece } from './hydrate.ts';
+import { clean, differing } from './leave.ts';
+import { ENTRIES_MAX } from './log-record.ts';
+import { op, type Plan, type RowChange } from './ops.ts';
+import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
+import { drop, put, type State } from './state.ts';
+import type { LogEntry } from './undo-log.ts';
+import type { Epoch, Mapping, Volume } from './volume.ts';
+
+/** Runs that the patch of one bitmap row may have before the steps 1 to 3 are done once more. */
+const PATCH_RUNS_MAX = 2048;
+const ROUNDS_MAX = 4;
+
+/** `check` says between which volumes, or throws if it cannot be; it is asked when nothing else changes the tree. */
+export function* syncTarget(
+  state: State,
+  mapping: Mapping,
+  check: () => { source: Volume; target: Volume },
+): Plan<void> {
+  const source = yield* state.structure.run(
+    (function* () {
+      const { source, target } = check();
+      yield* syncNow(state, mapping, source, target);
+      return source;
+    })(),
+  );
+  yield* flushSource(state, source);
+  state.listener.mappingChanged(mapping.row.id);
+}
+
+function* syncNow(state: State, mapping: Mapping, source: Volume, target: Volume): Plan<void> {
+  for (let round = 1; ; round++) {
+    // 1. An end for what changed.
+    yield* withGates(state, [source, target], splitEpochs(state, [source, target]));
+    const changed = changedIn(state, mapping, source, target);
+    const next = state.newBitmap(target.grains);
+    let kept = false;
+    try {
+      // 2. Those that read through the target.
+      yield* cleanReaders(state, target, changed);
+      // 3. The new bitmap.
+      yield* fillVolume(state, target);
+      if (isAsked(state, target)) yield* recordChange(state, target, changed);
+      next.bitmap.or(target.held!);
+      next.bitmap.andNot(changed);
+      const frozen = freeze(next.bitmap);
+      yield* flushVolume(state, target);
+      yield* writeBitmap(state, frozen, 1);
+      next.row.gen = 1;
+      // 4. and 5.
+      const last = round === ROUNDS_MAX;
+      // The readers too: a grain that one has just written, and not flushed, it may still need from where it hung.
+      const gated = [...new Set([source, target, target.parent!, ...target.children])];
+      kept = yield* withGates(state, gated, switchOver(state, mapping, source, target, changed, next, last));
+      if (kept) return;
+    } finally {
+      changed.release();
+      if (!kept) {
+        next.bitmap.release();
+        yield op.remove(bitmapFile(next.row.id, 1));
+      }
+    }
+  }
+}
+
+function* withGates<T>(state: State, volumes: Volume[], plan: Plan<T>): Plan<T> {
+  const closedAt = state.clock.micros();
+  for (const v of volumes) v.gate.close();
+  try {
+    for (const v of volumes) yield* v.gate.drain();
+    return yield* plan;
+  } finally {
+    for (const v of volumes) v.gate.release();
+    notePause(state, closedAt);
+  }
+}
+
+function* splitEpochs(state: State, volumes: Volume[]): Plan<void> {
+  const next = volumes.map((volume) => {
+    const { epoch, bitmapRow } = state.newEpoch(volume);
+    return { volume, epoch, bitmapRow, row: { ...volume.row, epoch: epoch.row.seq } };
+  });
+  yield* state.commit(
+    next.flatMap((n) => [put('volume', n.row), put('epoch', n.epoch.row), put('bitmap', n.bitmapRow)]),
+  );
+  for (const n of next) {
+    closeEpoch(n.volume);
+    n.volume.row = n.row;
+    n.volume.epochs.push(n.epoch);
+  }
+}
+
+/** Closed epochs only are complete; the open ones have just begun. */
+function changedIn(state: State, mapping: Mapping, source: Volume, target: Volume): Bitmap {
+  const bits = new Bitmap(state.arena, VOLATILE_ID, Math.max(target.grains, source.grains));
+  changedSince(source, mapping.row.cut, bits);
+  changedSince(target, target.row.since, bits);
+  // Behind the source's end the target keeps what is its own.
+  bits.clearRange(source.grains, bits.bits - source.grains);
+  return bits;
+}
+
+function* cleanReaders(state: State, target: Volume, changed: Bitmap): Plan<void> {
+  for (const child of [...target.children]) {
+    if (isOwnTarget(child, target)) yield* giveRange(state, child, changed);
+    else yield* clean(state, target, child, differing(state, target), false, false);
+  }
+}
+
+/** Whether a mapping from the volume counts on its epochs. Its target need not read through the volume any more. */
+const isAsked = (state: State, volume: Volume) => state.mappingsFrom(volume).some((m) => m.row.cut > 0);
+
+const isOwnTarget = (child: Volume, of: Volume) => child.row.source === of.row.id;
+
+/** The child gets what it lacks of these grains. */
+function* giveRange(state: State, child: Volume, bits: Bitmap): Plan<void> {
+  for (const run of [...bits.runs(0, Math.min(bits.bits, child.grains))]) {
+    for (let g = run.first, end = Math.min(run.first + run.count, child.grains); g < end; ) {
+      const piece = yield* nextPiece(child, g, end);
+      if (piece === null) break;
+      state.counters.grainsCleaned += yield* hydrate(state, child, piece.first, piece.end);
+      g = piece.end;
+    }
+  }
+  if (child.pending.length > 0) yield* flushVolume(state, child);
+}
+
+/** The target's own targets ask later what changed in it: all of this does. Durably, before it does (C2). */
+function* recordChange(state: State, target: Volume, changed: Bitmap): Plan<void> {
+  const ended: Epoch = target.epochs.at(-2)!;
+  for (const run of changed.runs(0, ended.bitmap.bits)) ended.bitmap.setRange(run.first, run.count);
+  yield* checkpointBits(state);
+}
+
+function* recordLate(state: State, target: Volume, late: Bitmap): Plan<void> {
+  const bitmap = target.open!.bitmap;
+  const entries: LogEntry[] = [...late.runs(0, bitmap.bits)].map((run) => ({
+    volume: target,
+    bitmap,
+    ...run,
+    block: null,
+    start: 0,
+    markOnly: false,
+  }));
+  for (let i = 0; i < entries.length; i += ENTRIES_MAX)
+    yield* state.log.append(entries.slice(i, i + ENTRIES_MAX));
+}
+
+/** Steps 4 and 5, gates closed and drained. False: too much changed meanwhile, do another round. */
+function* switchOver(
+  state: State,
+  mapping: Mapping,
+  source: Volume,
+  target: Volume,
+  changed: Bitmap,
+  next: { bitmap: Bitmap; row: BitmapRow },
+  last: boolean,
+): Plan<boolean> {
+  // Nobody sets bits of the target any more: copies and fills take its lock too.
+  const lock = yield* target.locks.take(0, target.grains);
+  const late = changedIn(state, mapping, source, target);
+  try {
+    const patch: [number, number][] = [];
+    for (const run of next.bitmap.runs()) {
+      const end = run.first + run.count;
+      for (const l of late.runs(run.first, end)) patch.push([l.first, l.count]);
+    }
+    changed.or(late);
+    if (patch.length > PATCH_RUNS_MAX && !last) return false;
+    for (const [first, count] of patch) next.bitmap.clearRange(first, count);
+    next.row.patch = patch;
+    yield* cleanReaders(state, target, changed);
+    if (isAsked(state, target)) yield* recordLate(state, target, late);
+    yield* commitSync(state, mapping, source, target, next);
+    return true;
+  } finally {
+    late.release();
+    target.locks.give(lock);
+  }
+}
+
+function* commitSync(
+  state: State,
+  mapping: Mapping,
+  source: Volume,
+  target: Volume,
+  next: { bitmap: Bitmap; row: BitmapRow },
+): Plan<void> {
+  const parent = target.parent!;
+  const older = target.children.filter((c) => !isOwnTarget(c, target));
+  const before = parent === source ? older[0] : newestTarget(state, source);
+  const at = state.newEpoch(source);
+  const own = state.newEpoch(target);
+  const oldHeld = target.held!;
+  const targetRow: VolumeRow = {
+    ...target.row,
+    held: next.row.id,
+    parent: source.row.id,
+    since: own.epoch.row.seq,
+    epoch: own.epoch.row.seq,
+    sparse: false,
+  };
+  const sourceRow = { ...source.row, epoch: at.epoch.row.seq };
+  const mappingRow: MappingRow = {
+    ...mapping.row,
+    state: 'copying',
+    cut: at.epoch.row.seq as EpochSeq,
+    cutAt: state.clock.now(),
+    error: '',
+  };
+  const moved = new Map<Volume, VolumeRow>();
+  for (const child of older) moved.set(child, { ...child.row, parent: parent.row.id });
+  if (before !== undefined) moved.set(before, { ...before.row, parent: target.row.id });
+  const rows: RowChange[] = [put('volume', sourceRow), put('volume', targetRow), put('mapping', mappingRow)];
+  for (const row of moved.values()) rows.push(put('volume', row));
+  for (const e of [at, own]) rows.push(put('epoch', e.epoch.row), put('bitmap', e.bitmapRow));
+  const oldRow = state.bitmaps.get(oldHeld.id);
+  rows.push(put('bitmap', next.row), drop('bitmap', oldHeld.id));
+  yield* state.commit(rows);
+  closeEpoch(source);
+  closeEpoch(target);
+  source.row = sourceRow;
+  source.epochs.push(at.epoch);
+  target.row = targetRow;
+  target.epochs.push(own.epoch);
+  mapping.row = mappingRow;
+  mapping.cursor = 0;
+  state.log.forget(target);
+  target.dropPending();
+  target.held = next.bitmap;
+  target.sparse = false;
+  oldHeld.release();
+  hang(target, source, parent, moved);
+  state.runner.fire(mapping.wake);
+  if (oldRow !== undefined && oldRow.gen > 0) yield op.remove(bitmapFile(oldRow.id, oldRow.gen));
+}
+
+/** The new shape of the chain, in memory. */
+function hang(target: Volume, source: Volume, parent: Volume, moved: Map<Volume, VolumeRow>): void {
+  parent.children = parent.children.filter((c) => c !== target);
+  const byId = new Map<number, Volume>([source, parent, target].map((v) => [v.id, v]));
+  for (const [child, row] of moved) {
+    const from = child.parent!;
+    from.children = from.children.filter((c) => c !== child);
+    child.row = row;
+    child.parent = byId.get(row.parent!)!;
+    child.parent.children.push(child);
+  }
+  target.parent = source;
+  source.children.push(target);
+}

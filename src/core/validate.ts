@@ -1,0 +1,77 @@
+/**
+ * What requests may ask for. Every refusal says what was asked, what is allowed or was found, and what to do.
+ */
+import { FlashCopyError } from '../base/errors.ts';
+import { COPY_RATE_MAX } from './rate.ts';
+import type { State } from './state.ts';
+import type { Mapping, Volume } from './volume.ts';
+
+const BLOCK = 4096;
+export const GRAIN_DEFAULT = 4096;
+const GRAIN_MAX = 1024 * 1024;
+const SIZE_MAX = 64 * 1024 ** 4;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+const invalid = (message: string) => new FlashCopyError('InvalidArgument', message);
+
+/** S1: names never become paths, and could not if they did. */
+export function checkName(what: string, name: string): void {
+  if (typeof name === 'string' && NAME.test(name)) return;
+  const shown = JSON.stringify(String(name).slice(0, 140));
+  throw invalid(
+    `${shown} cannot name a ${what}: use 1 to 128 letters, digits, '.', '_' or '-', beginning with a letter or digit`,
+  );
+}
+
+export function checkSize(size: number): void {
+  if (!Number.isSafeInteger(size) || size <= 0)
+    throw invalid(`a size of ${size} bytes: it has to be more than 0`);
+  if (size % BLOCK !== 0) throw invalid(`a size of ${size} bytes: it has to be a multiple of ${BLOCK}`);
+  if (size > SIZE_MAX)
+    throw invalid(`a size of ${size} bytes: the largest volume is 64 TiB (${SIZE_MAX} bytes)`);
+}
+
+export function checkGrain(grain: number): void {
+  const ok = Number.isInteger(grain) && grain >= BLOCK && grain <= GRAIN_MAX && (grain & (grain - 1)) === 0;
+  if (!ok)
+    throw invalid(`a grain of ${grain} bytes: it has to be a power of two from ${BLOCK} to ${GRAIN_MAX}`);
+}
+
+export function checkRate(rate: number): void {
+  if (!Number.isInteger(rate) || rate < 0 || rate > COPY_RATE_MAX)
+    throw invalid(
+      `a copy rate of ${rate}: it has to be a whole number from 0 (no background copy) to ${COPY_RATE_MAX}`,
+    );
+}
+
+/** Whether `target` may become a copy of `source`, by the mapping `self` if it exists already. */
+export function checkPair(state: State, source: Volume, target: Volume, self: Mapping | null): void {
+  if (source === target) throw invalid(`${source.name} cannot be copied to itself: name another target`);
+  if (target.readOnly)
+    throw invalid(`${target.name} is a snapshot: a snapshot is never the target of a mapping`);
+  if (target.grain !== source.grain)
+    throw invalid(
+      `target ${target.name} has grains of ${target.grain} bytes, source ${source.name} of ${source.grain}: create a target with the source's grain`,
+    );
+  if (target.row.size < source.row.size)
+    throw invalid(
+      `target ${target.name} has a size of ${target.row.size} bytes, source ${source.name} of ${source.row.size}: grow the target first`,
+    );
+  for (let v: Volume | null = source; v !== null; v = v.parent)
+    if (v === target)
+      throw invalid(`${target.name} is where ${source.name} still reads from: it cannot become its target`);
+  const other = state.mappingOf(target);
+  if (other !== undefined && other !== self)
+    throw new FlashCopyError(
+      'TargetInUse',
+      `${target.name} is already the target of mapping ${other.row.name} (${other.row.state}): delete that mapping first`,
+    );
+}
+
+export function checkIncremental(mapping: Mapping): void {
+  if (mapping.row.incremental) return;
+  throw new FlashCopyError(
+    'WrongState',
+    `mapping ${mapping.row.name} is a plain one: only an incremental mapping can be synced; create it with --incremental`,
+  );
+}

@@ -1,0 +1,191 @@
+/**
+ * Volumes as the data path sees them.
+ *
+ *   content(V, g) = V's own data            if V holds g
+ *                   content(parent(V), g)   otherwise
+ *
+ * A volume without FC bitmap (`held` null) holds everything. A volume has at most two children: its newest target and
+ * its older neighbour in the chain that it is a target of.
+ *
+ * Who may change what (all of it in the data thread):
+ *   children          only while the volume's gate is closed and drained, or when the child holds all its grains
+ *   held, a set bit   under the volume's lock over those grains
+ *   held, exchanged   gate of the source closed and drained, then the volume's lock over all grains
+ *   open epoch        gate closed and drained
+ */
+import { FlashCopyError } from '../base/errors.ts';
+import { type Arena, VOLATILE_ID } from './arena.ts';
+import { Bitmap } from './bitmap.ts';
+import { RangeLocks } from './locks.ts';
+import { type Plan, PoolFile, type Runner, Signal } from './ops.ts';
+import type { EpochRow, MappingRow, VolumeRow } from './rows.ts';
+
+/** What was written in a volume between two of its cuts. */
+export type Epoch = {
+  row: EpochRow;
+  bitmap: Bitmap;
+  /** Regions durably marked "may have been written" in this epoch (C2); null once the epoch is closed. */
+  marks: Set<number> | null;
+};
+
+/** Grains that one durable mark speaks for. */
+export const REGION_GRAINS = 1024;
+
+export type Mapping = {
+  row: MappingRow;
+  /** Wakes the background copy: state or rate changed. */
+  wake: Signal;
+  /** Where the background copy goes on. */
+  cursor: number;
+  running: boolean;
+};
+
+export const dataFile = (file: number): PoolFile => new PoolFile(`volumes/${file}.data`);
+
+export class Volume {
+  row: VolumeRow;
+  file: PoolFile;
+  readonly grain: number;
+  parent: Volume | null = null;
+  children: Volume[] = [];
+  held: Bitmap | null = null;
+  /** Of `held`: bits that are not durable yet (H2), and those for which a flush is under way. Newest last. */
+  pending: Bitmap[] = [];
+  /** Grains with a record in the undo log that is not cut yet: slot * 2, + 1 when the data file has the grain too. */
+  readonly logged = new Map<number, number>();
+  /** How many of them live in the log only. */
+  unfilled = 0;
+  /** Oldest first; the last one may be open. */
+  epochs: Epoch[] = [];
+  readonly locks: RangeLocks;
+  readonly gate: Gate;
+  /**
+   * The data file is a hole wherever the volume does not hold a grain: what is a hole can be given without I/O. Not
+   * after an end without `close`: a write may have come to the file and its bit not to the disk.
+   */
+  sparse: boolean;
+  /** Gone from the catalog; nothing may start on it any more. */
+  removed = false;
+  private readonly arena: Arena;
+
+  constructor(row: VolumeRow, runner: Runner, arena: Arena) {
+    this.row = row;
+    this.grain = row.grain;
+    this.file = dataFile(row.file);
+    this.sparse = row.sparse;
+    this.locks = new RangeLocks(runner);
+    this.gate = new Gate(runner);
+    this.arena = arena;
+  }
+
+  get id(): number {
+    return this.row.id;
+  }
+  get name(): string {
+    return this.row.name;
+  }
+  get sizeBytes(): number {
+    return this.row.size;
+  }
+  get readOnly(): boolean {
+    return this.row.kind === 'snapshot';
+  }
+  get grains(): number {
+    return Math.ceil(this.row.size / this.grain);
+  }
+  get open(): Epoch | null {
+    const last = this.epochs.at(-1);
+    return last !== undefined && last.marks !== null ? last : null;
+  }
+
+  holds(first: number, count: number): boolean {
+    return this.held === null || this.held.allSet(first, count);
+  }
+
+  /** H2: whether all of these bits would survive a power loss now. */
+  holdsDurably(first: number, count: number): boolean {
+    if (this.held === null) return true;
+    if (!this.held.allSet(first, count)) return false;
+    return !this.pending.some((p) => p.anySet(first, count));
+  }
+
+  hasLogged(first: number, count: number): boolean {
+    if (this.logged.size === 0) return false;
+    for (let g = first; g < first + count; g++) if (this.logged.has(g)) return true;
+    return false;
+  }
+
+  /** Remember that these bits wait for a flush. */
+  addPending(first: number, count: number): void {
+    let newest = this.pending.at(-1);
+    if (newest === undefined || flushing.has(newest)) {
+      newest = new Bitmap(this.arena, VOLATILE_ID, this.grains);
+      this.pending.push(newest);
+    }
+    newest.bits = this.grains;
+    newest.setRange(first, count);
+  }
+
+  /** Take all that is pending now for a flush; later additions are not part of it. */
+  seal(): Bitmap[] {
+    for (const p of this.pending) flushing.add(p);
+    return [...this.pending];
+  }
+
+  unpend(sealed: Bitmap[]): void {
+    for (const p of sealed) {
+      const i = this.pending.indexOf(p);
+      if (i < 0) continue;
+      this.pending.splice(i, 1);
+      p.release();
+    }
+  }
+
+  dropPending(): void {
+    for (const p of this.pending) p.release();
+    this.pending = [];
+  }
+
+  checkOnline(): void {
+    if (this.row.offline !== '')
+      throw new FlashCopyError('Suspended', `volume ${this.name} is offline: ${this.row.offline}`);
+  }
+}
+
+/** Pending bitmaps that a flush has taken. */
+const flushing = new WeakSet<Bitmap>();
+
+/** Holds back host writes: a cut closes it, waits until those inside have left, and opens it. */
+export class Gate {
+  private readonly runner: Runner;
+  private closed = 0;
+  private inside = 0;
+  private readonly opened = new Signal();
+  private readonly drained = new Signal();
+
+  constructor(runner: Runner) {
+    this.runner = runner;
+  }
+
+  *enter(): Plan<void> {
+    while (this.closed > 0) yield this.opened;
+    this.inside++;
+  }
+
+  leave(): void {
+    if (--this.inside === 0) this.runner.fire(this.drained);
+  }
+
+  /** From here on nobody gets in. Call `drain` next, and `release` in any case. */
+  close(): void {
+    this.closed++;
+  }
+
+  *drain(): Plan<void> {
+    while (this.inside > 0) yield this.drained;
+  }
+
+  release(): void {
+    if (--this.closed === 0) this.runner.fire(this.opened);
+  }
+}

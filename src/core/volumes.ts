@@ -1,0 +1,303 @@
+/**
+ * Creating, deleting and growing volumes; snapshots and clones, which are volumes that begin with a cut.
+ */
+import type { EpochSeq, MappingId, VolumeId } from '../base/brands.ts';
+import { EFBIG, FlashCopyError, IoError } from '../base/errors.ts';
+import type { CreateSnapshot, CreateVolume } from '../base/model.ts';
+import { startCopyLoop } from './copy-loop.ts';
+import { cut, type Member } from './cut.ts';
+import { op, type Plan } from './ops.ts';
+import { COPY_RATE_DEFAULT } from './rate.ts';
+import type { MappingRow, VolumeRow } from './rows.ts';
+import { put, type State } from './state.ts';
+import { checkGrain, checkName, checkRate, checkSize, GRAIN_DEFAULT } from './validate.ts';
+import { Volume } from './volume.ts';
+
+const fileSize = (size: number, grain: number) => Math.ceil(size / grain) * grain;
+
+export function* createVolume(state: State, request: CreateVolume): Plan<Volume> {
+  checkName('volume', request.name);
+  checkSize(request.sizeBytes);
+  const row = newRow(state, request.name, 'volume', request.sizeBytes, request.grainBytes || GRAIN_DEFAULT);
+  checkGrain(row.grain);
+  row.provisioning = request.provisioning ?? 'thin';
+  row.cowFailure = request.cowFailure ?? 'breakSnapshot';
+  const existing = yield* settledName(state, request.name);
+  if (existing !== undefined) return sameVolume(existing, row);
+  const volume = reserveName(state, row);
+  try {
+    yield op.create(volume.file, fileSize(row.size, row.grain), row.provisioning === 'thick');
+    yield* state.commit([put('volume', row)]);
+    state.volumes.set(row.id, volume);
+  } catch (error) {
+    state.names.delete(row.name);
+    yield op.remove(volume.file);
+    throw tooLarge(error, row.size) ?? error;
+  } finally {
+    state.runner.fire(state.nameSettled);
+  }
+  return volume;
+}
+
+function tooLarge(error: unknown, size: number): FlashCopyError | null {
+  if (!(error instanceof IoError) || error.errno !== EFBIG) return null;
+  const text = `a size of ${size} bytes: the pool's filesystem has no files that large; ask for less`;
+  return new FlashCopyError('InvalidArgument', text, { cause: error });
+}
+
+/** Who has the name; a request for it that is under way is waited for. */
+function* settledName(state: State, name: string): Plan<Volume | undefined> {
+  for (;;) {
+    const volume = state.names.get(name);
+    if (volume === undefined || state.volumes.has(volume.id)) return volume;
+    yield state.nameSettled;
+  }
+}
+
+/** The name is taken from here on, so that two requests cannot both have it. */
+function reserveName(state: State, row: VolumeRow): Volume {
+  const volume = new Volume(row, state.runner, state.arena);
+  state.names.set(row.name, volume);
+  return volume;
+}
+
+function newRow(state: State, name: string, kind: VolumeRow['kind'], size: number, grain: number): VolumeRow {
+  const id = state.newId() as VolumeId;
+  return {
+    id,
+    name,
+    kind,
+    size,
+    grain,
+    provisioning: 'thin',
+    cowFailure: 'breakSnapshot',
+    file: id,
+    held: null,
+    parent: null,
+    source: null,
+    since: 0 as EpochSeq,
+    epoch: 0 as EpochSeq,
+    sparse: true,
+    retired: false,
+    offline: '',
+    createdAt: state.clock.now(),
+  };
+}
+
+/** The same request again gets what is there; another one is told the field that differs. */
+function sameVolume(existing: Volume, wanted: VolumeRow): Volume {
+  for (const field of ['kind', 'size', 'grain', 'provisioning', 'cowFailure', 'source'] as const) {
+    if (existing.row[field] === wanted[field]) continue;
+    throw new FlashCopyError(
+      'AlreadyExists',
+      `${wanted.name} exists already with ${field} ${existing.row[field]}, asked for was ${wanted[field]}: use another name`,
+    );
+  }
+  return existing;
+}
+
+export function* createSnapshots(state: State, requests: CreateSnapshot[]): Plan<Volume[]> {
+  if (requests.length === 0)
+    throw new FlashCopyError('InvalidArgument', 'no volume was named to take a snapshot of');
+  const sources = requests.map((r) => state.findVolume(r.source));
+  if (new Set(sources).size !== sources.length)
+    throw new FlashCopyError('InvalidArgument', 'a volume can be named once in a group of snapshots');
+  const rows = requests.map((r, i) => {
+    checkName('snapshot', r.name);
+    checkRate(r.copyRate ?? 0);
+    const source = sources[i]!;
+    source.checkOnline();
+    const row = newRow(state, r.name, 'snapshot', source.row.size, source.grain);
+    row.source = source.row.id;
+    return row;
+  });
+  for (const row of rows) yield* settledName(state, row.name);
+  const existing = rows.map((row) => state.names.get(row.name));
+  if (existing.every((v) => v !== undefined)) return existing.map((v, i) => sameSnapshot(v!, rows[i]!));
+  const taken = existing.find((v) => v !== undefined);
+  if (taken !== undefined || new Set(rows.map((r) => r.name)).size !== rows.length)
+    throw new FlashCopyError(
+      'AlreadyExists',
+      `${taken?.name ?? rows[0]!.name} is already taken: use another name`,
+    );
+  const copies = rows.map((row, i) => ({ row, source: sources[i]!, rate: requests[i]!.copyRate ?? 0 }));
+  return yield* cutNew(state, copies, false);
+}
+
+function sameSnapshot(existing: Volume, wanted: VolumeRow): Volume {
+  // A source that has grown since does not make it another snapshot.
+  return sameVolume(existing, { ...wanted, size: existing.row.size });
+}
+
+export function* cloneVolume(
+  state: State,
+  sourceName: string,
+  request: CreateVolume & { copyRate?: number; incremental?: boolean },
+): Plan<Volume> {
+  const source = state.findVolume(sourceName);
+  source.checkOnline();
+  checkName('volume', request.name);
+  const size = request.sizeBytes || source.row.size;
+  checkSize(size);
+  checkRate(request.copyRate ?? COPY_RATE_DEFAULT);
+  if (size < source.row.size)
+    throw new FlashCopyError(
+      'InvalidArgument',
+      `a clone of ${size} bytes of ${source.name}, which has ${source.row.size}: ask for at least as much`,
+    );
+  if (request.grainBytes && request.grainBytes !== source.grain)
+    throw new FlashCopyError(
+      'InvalidArgument',
+      `a clone with grains of ${request.grainBytes} bytes of ${source.name}, whose grains have ${source.grain}: a copy has its source's grain`,
+    );
+  const row = newRow(state, request.name, 'volume', size, source.grain);
+  row.provisioning = request.provisioning ?? source.row.provisioning;
+  row.cowFailure = request.cowFailure ?? source.row.cowFailure;
+  row.source = source.row.id;
+  const existing = yield* settledName(state, request.name);
+  if (existing !== undefined) return sameVolume(existing, row);
+  const copy = { row, source, rate: request.copyRate ?? COPY_RATE_DEFAULT };
+  return (yield* cutNew(state, [copy], request.incremental ?? false))[0]!;
+}
+
+type NewCopy = { row: VolumeRow; source: Volume; rate: number };
+
+/** Make new volumes that show their sources as of one instant. All or nothing. */
+function* cutNew(state: State, copies: NewCopy[], incremental: boolean): Plan<Volume[]> {
+  const targets = copies.map((c) => reserveName(state, c.row));
+  try {
+    for (const t of targets)
+      yield op.create(t.file, fileSize(t.row.size, t.grain), t.row.provisioning === 'thick');
+    const members: Member[] = copies.map((c, i) => ({
+      source: c.source,
+      target: targets[i]!,
+      mapping: mappingRow(state, c, incremental),
+      fresh: true,
+      file: c.row.file,
+    }));
+    yield* cut(state, members, () => {
+      for (const { source } of copies) {
+        if (source.row.retired || source.removed)
+          throw new FlashCopyError('VolumeNotFound', `${source.name} was deleted before it could be copied`);
+        source.checkOnline();
+      }
+    });
+    for (const m of members) startCopyLoop(state, state.mappings.get(m.mapping.id)!);
+  } catch (error) {
+    for (const t of targets) {
+      if (state.volumes.has(t.id)) continue; // the cut is made; what failed came after it
+      state.names.delete(t.name);
+      yield op.remove(t.file);
+    }
+    throw error;
+  } finally {
+    state.runner.fire(state.nameSettled);
+  }
+  return targets;
+}
+
+function mappingRow(state: State, copy: NewCopy, incremental: boolean): MappingRow {
+  return {
+    id: state.newId() as MappingId,
+    name: copy.row.name,
+    source: copy.source.row.id,
+    target: copy.row.id,
+    state: 'prepared',
+    copyRate: copy.rate,
+    incremental,
+    cut: 0 as EpochSeq,
+    cutAt: 0,
+    error: '',
+  };
+}
+
+/** Answers as soon as it is decided; the space comes back behind it. */
+export function* deleteVolume(state: State, name: string, kind: VolumeRow['kind']): Plan<void> {
+  const volume = state.findVolume(name);
+  if (volume.row.kind !== kind)
+    throw new FlashCopyError(
+      'InvalidArgument',
+      `${name} is a ${volume.row.kind}: delete it with \`flashcopy ${volume.row.kind} rm\``,
+    );
+  yield* state.structure.run(retire(state, volume));
+  state.runner.fire(state.retiredWake);
+}
+
+function* retire(state: State, volume: Volume): Plan<void> {
+  if (volume.row.retired) return;
+  const row: VolumeRow = { ...volume.row, name: `.retired-${volume.id}`, retired: true };
+  // Mappings that have not begun, from or to it, have no meaning any more.
+  const idle = [...state.mappings.values()].filter(
+    (m) => (m.row.source === volume.row.id || m.row.target === volume.row.id) && m.row.cut === 0,
+  );
+  yield* state.commit([
+    put('volume', row),
+    ...idle.map((m) => ({ table: 'mapping', key: m.row.id, row: null })),
+  ]);
+  state.names.delete(volume.name);
+  volume.row = row;
+  for (const m of idle) {
+    state.mappings.delete(m.row.id);
+    state.listener.mappingChanged(m.row.id);
+  }
+  const mapping = state.mappingOf(volume);
+  if (mapping !== undefined) {
+    // Nobody wants it whole any more.
+    mapping.row = { ...mapping.row, copyRate: 0 };
+    state.runner.fire(mapping.wake);
+  }
+}
+
+export function* growVolume(state: State, name: string, sizeBytes: number): Plan<Volume> {
+  const volume = state.findVolume(name);
+  checkSize(sizeBytes);
+  if (volume.readOnly)
+    throw new FlashCopyError('InvalidArgument', `${name} is a snapshot: a snapshot does not grow`);
+  yield* state.structure.run(grow(state, volume, sizeBytes));
+  return volume;
+}
+
+function* grow(state: State, volume: Volume, size: number): Plan<void> {
+  if (volume.row.retired)
+    throw new FlashCopyError('VolumeNotFound', `${volume.name} was deleted before it could grow`);
+  if (size === volume.row.size) return;
+  if (size < volume.row.size)
+    throw new FlashCopyError(
+      'InvalidArgument',
+      `${volume.name} has ${volume.row.size} bytes and cannot shrink to ${size}: a volume only grows`,
+    );
+  try {
+    yield op.resize(volume.file, fileSize(size, volume.grain), volume.row.provisioning === 'thick');
+  } catch (error) {
+    throw tooLarge(error, size) ?? error;
+  }
+  volume.gate.close();
+  try {
+    yield* volume.gate.drain();
+    const before = volume.grains;
+    const row = { ...volume.row, size };
+    const added = Math.ceil(size / volume.grain) - before;
+    const changes = [put('volume', row)];
+    const bitmaps = volume.epochs.map((e) => e.bitmap);
+    if (volume.held !== null) bitmaps.push(volume.held);
+    // What the parent has not, the volume holds: zeros. To those who will sync from it, they are a change.
+    const marked = [volume.held, volume.open?.bitmap ?? null].filter((b) => b !== null);
+    for (const b of bitmaps) {
+      const old = state.bitmaps.get(b.id)!;
+      const held = added > 0 && marked.includes(b);
+      changes.push(
+        put('bitmap', {
+          ...old,
+          bits: before + added,
+          preset: held ? [...old.preset, [before, added]] : old.preset,
+        } as never),
+      );
+    }
+    yield* state.commit(changes);
+    volume.row = row;
+    for (const b of bitmaps) b.bits = before + added;
+    if (added > 0) for (const b of marked) b.setRange(before, added);
+  } finally {
+    volume.gate.release();
+  }
+}

@@ -1,0 +1,284 @@
+/**
+ * The catalog: what volumes, mappings, epochs and bitmaps a pool has, durably.
+ *
+ * One SQLite file with one table of rows; what a row means is known to the core alone. It guarantees
+ * - a commit is all or nothing, and durable when it returns (WAL, synchronous=FULL);
+ * - B1: each row has a checksum; a damaged row is reported by table, key and file and never guessed; a damaged file is
+ *   an error and stays as it was found; a catalog of a newer format is refused, untouched;
+ * - a commit that meets a full disk changes nothing, after the reserve's space has been used up as well;
+ * - B3: after any other failed write or flush every later commit fails, because what is on disk is unknown until the
+ *   file is opened again.
+ *
+ * Used by the main thread of the engine process, which holds the pool's lock: nobody else has the file open. SQLite's
+ * exclusive mode keeps its index of the WAL in memory instead of a mapped file, where a full disk would mean SIGBUS.
+ */
+import { randomUUID } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { crc32 } from 'node:zlib';
+import { EIO, ENOSPC, FlashCopyError, IoError } from '../base/errors.ts';
+import { log } from '../base/log.ts';
+import type { RowChange } from '../core/ops.ts';
+import type { CatalogRow, DataThreadStart } from './messages.ts';
+import { FORMAT, MIGRATIONS } from './migrations.ts';
+import { Reserve } from './reserve.ts';
+
+/** How long to wait before looking again whether the reserve can be made anew. */
+const RESTORE_INTERVAL_MS = 10_000;
+
+// SQLite's result codes; the low byte of an extended code is the primary one.
+const SQLITE_CORRUPT = 11;
+const SQLITE_FULL = 13;
+const SQLITE_NOTADB = 26;
+
+type DamagedRow = DataThreadStart['damaged'][number];
+type StoredRow = { tab: string; key: number; body: string; sum: number };
+
+export class Catalog {
+  readonly file: string;
+  readonly poolId: string;
+  private readonly db: DatabaseSync;
+  private readonly reserve: Reserve;
+  private readonly put: StatementSync;
+  private readonly remove: StatementSync;
+  private broken: string | null = null;
+  private restoreAfter = 0;
+
+  /** Opens the pool's catalog; an empty one is made where there is none. */
+  static open(poolDir: string): Catalog {
+    const file = path.join(poolDir, 'catalog.db');
+    if (fs.existsSync(file)) refuseNewer(file);
+    return told(file, () => new Catalog(poolDir, file));
+  }
+
+  private constructor(poolDir: string, file: string) {
+    this.file = file;
+    this.reserve = new Reserve(poolDir);
+    this.db = new DatabaseSync(file);
+    try {
+      this.db.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL');
+      checkPages(this.db, file);
+      const format = formatOf(this.db);
+      if (format === 0) refuseLost(poolDir, file);
+      if (format < FORMAT) migrate(this.db, format);
+      if (format === 0) syncDirectory(poolDir);
+      this.poolId = meta(this.db, 'pool')!;
+      this.put = this.db.prepare('INSERT OR REPLACE INTO row (tab, key, body, sum) VALUES (?, ?, ?, ?)');
+      this.remove = this.db.prepare('DELETE FROM row WHERE tab = ? AND key = ?');
+      this.restoreReserve();
+    } catch (error) {
+      this.db.close();
+      throw error;
+    }
+  }
+
+  /** Every row, those apart whose checksum or JSON is wrong. */
+  load(): { rows: CatalogRow[]; damaged: DamagedRow[] } {
+    return told(this.file, () => {
+      const rows: CatalogRow[] = [];
+      const damaged: DamagedRow[] = [];
+      for (const stored of this.db.prepare('SELECT tab, key, body, sum FROM row').iterate()) {
+        const { tab, key, body, sum } = stored as StoredRow;
+        const row = sum === sumOf(tab, key, body) ? parsed(body) : undefined;
+        if (row !== undefined) rows.push({ table: tab, key, row });
+        else damaged.push({ table: tab, key, error: this.damage(tab, key) });
+      }
+      return { rows, damaged };
+    });
+  }
+
+  /** Applies all changes in one durable transaction, or none of them: then it throws an IoError. */
+  commit(changes: readonly RowChange[]): void {
+    if (this.broken !== null) throw new IoError(EIO, `commit (after ${this.broken})`, this.file);
+    try {
+      this.apply(changes);
+    } catch (error) {
+      if (primaryCode(error) !== SQLITE_FULL) throw this.fail(error);
+      if (!this.reserve.release()) throw new IoError(ENOSPC, 'commit', this.file);
+      log.warn('pool is full: the reserve is used for a commit', { file: this.file });
+      this.applyAgain(changes);
+    }
+    this.restoreReserve();
+  }
+
+  /** Nothing may be under way. The last close leaves one file, without WAL. */
+  close(): void {
+    this.db.close();
+  }
+
+  private apply(changes: readonly RowChange[]): void {
+    this.db.exec('BEGIN IMMEDIATE');
+    try {
+      for (const { table, key, row } of changes) {
+        if (row === null) this.remove.run(table, key);
+        else {
+          const body = JSON.stringify(row);
+          this.put.run(table, key, body, sumOf(table, key, body));
+        }
+      }
+      this.db.exec('COMMIT');
+    } catch (error) {
+      // A full disk or an I/O error has SQLite roll back by itself.
+      if (this.db.isTransaction) this.db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  private applyAgain(changes: readonly RowChange[]): void {
+    try {
+      this.apply(changes);
+    } catch (error) {
+      if (primaryCode(error) === SQLITE_FULL) throw new IoError(ENOSPC, 'commit', this.file);
+      throw this.fail(error);
+    }
+  }
+
+  /** What an error other than a full disk means: a bug is passed on, the world's faults end all commits. */
+  private fail(error: unknown): unknown {
+    if (primaryCode(error) === undefined) return error;
+    this.broken = (error as Error).message;
+    log.error('catalog failed: no commit is possible until the engine is started again', {
+      file: this.file,
+      error: this.broken,
+    });
+    return new IoError(EIO, `commit (${this.broken})`, this.file);
+  }
+
+  /** Never fails a commit that is done: without a reserve the pool works as well, until it is full. */
+  private restoreReserve(): void {
+    const now = Date.now();
+    if (now < this.restoreAfter) return;
+    this.restoreAfter = now + RESTORE_INTERVAL_MS;
+    try {
+      this.reserve.restore();
+    } catch (error) {
+      log.warn('reserve could not be made', {
+        pool: path.dirname(this.file),
+        error: (error as Error).message,
+      });
+    }
+  }
+
+  private damage(table: string, key: number): string {
+    return `row ${table} ${key} of ${this.file} is damaged: its content does not match its checksum`;
+  }
+}
+
+function sumOf(table: string, key: number, body: string): number {
+  return crc32(`${table}|${key}|${body}`);
+}
+
+/** A row is a JSON object; anything else is damage that the checksum did not see. */
+function parsed(body: string): object | undefined {
+  try {
+    const row: unknown = JSON.parse(body);
+    return typeof row === 'object' && row !== null ? row : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** SQLite's primary result code, undefined for what is not SQLite's error. */
+function primaryCode(error: unknown): number | undefined {
+  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
+  return code === 'ERR_SQLITE_ERROR' && typeof errcode === 'number' ? errcode & 0xff : undefined;
+}
+
+function damaged(file: string, found: string): FlashCopyError {
+  return new FlashCopyError(
+    'Damaged',
+    `The catalog ${file} is damaged: ${found}. Nothing was changed. Keep a copy of the whole pool directory, then put ` +
+      `back ${path.basename(file)} from a backup of the same moment as the rest of the pool.`,
+  );
+}
+
+/** Runs it with SQLite's errors turned into coded ones. */
+function told<T>(file: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    const code = primaryCode(error);
+    if (code === undefined) throw error;
+    const { message } = error as Error;
+    if (code === SQLITE_CORRUPT || code === SQLITE_NOTADB) throw damaged(file, message);
+    if (code === SQLITE_FULL) throw new IoError(ENOSPC, 'opening', file);
+    throw new FlashCopyError('IoError', `The catalog ${file} could not be read: ${message}.`, {
+      cause: error,
+    });
+  }
+}
+
+function meta(db: DatabaseSync, key: string): string | undefined {
+  const row = db.prepare('SELECT value FROM meta WHERE key = ?').get(key);
+  return row?.['value'] as string | undefined;
+}
+
+function formatOf(db: DatabaseSync): number {
+  const table = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get();
+  return table === undefined ? 0 : Number(meta(db, 'format') ?? Number.NaN);
+}
+
+/**
+ * Looks at the format through a connection that cannot write: not even the WAL of a newer program's catalog may be
+ * carried into its file by one that does not know what it holds.
+ */
+function refuseNewer(file: string): void {
+  const files = ['-wal', '-shm'].map((ending) => file + ending).filter((name) => !fs.existsSync(name));
+  const format = told(file, () => {
+    const db = new DatabaseSync(file, { readOnly: true });
+    try {
+      return formatOf(db);
+    } finally {
+      db.close();
+      // Reading makes these where they are missing; empty, they mean nothing.
+      for (const name of files) fs.rmSync(name, { force: true });
+    }
+  });
+  if (Number.isNaN(format)) throw damaged(file, 'it names no format');
+  if (format > FORMAT) {
+    throw new FlashCopyError(
+      'PoolTooNew',
+      `The catalog ${file} has format ${format}, and this program knows formats up to ${FORMAT}. It was left as it is. ` +
+        'Use the release that wrote it, or a later one.',
+    );
+  }
+}
+
+/** Damage to the tree of pages could hide rows, which no checksum of a row can tell. */
+function checkPages(db: DatabaseSync, file: string): void {
+  const found = db.prepare('PRAGMA quick_check(1)').get()?.['quick_check'];
+  if (found !== 'ok') throw damaged(file, String(found));
+}
+
+/** An empty catalog is right for a new pool only: beside volumes it would make garbage of them. */
+function refuseLost(poolDir: string, file: string): void {
+  const volumes = path.join(poolDir, 'volumes');
+  const data = fs.existsSync(volumes) ? fs.readdirSync(volumes) : [];
+  if (data.length === 0) return;
+  throw damaged(file, `it is missing or empty, yet ${volumes} holds the data of ${data.length} volumes`);
+}
+
+function migrate(db: DatabaseSync, from: number): void {
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    for (const migration of MIGRATIONS) if (migration.format > from) migration.run(db);
+    const put = db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
+    put.run('format', String(FORMAT));
+    if (meta(db, 'pool') === undefined) put.run('pool', randomUUID());
+    db.exec('COMMIT');
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+function syncDirectory(directory: string): void {
+  const fd = fs.openSync(directory, 'r');
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * What a supervisor and its engine process say to each other, and which descriptors the engine inherits.
+ */
+
+/** Descriptor numbers in the engine process. 5 is the pool's lock, which is only to be held. */
+export const FUSE_FD = 3;
+export const SHM_FD = 4;
+
+export type EngineStart = {
+  poolDir: string;
+  mountDir: string;
+  endpoint: string;
+  logBytes: number;
+  /** A former engine process has filled the shared memory, since this supervisor runs. */
+  shmSurvived: boolean;
+};
+
+/** supervisor -> engine */
+export type ToEngine =
+  | { kind: 'start'; start: EngineStart }
+  /** Forced: also while volumes are in use. */
+  | { kind: 'stop'; forced: boolean };
+
+/** engine -> supervisor */
+export type ToSupervisor =
+  | { kind: 'ready' }
+  /** It cannot start. It ends by itself. */
+  | { kind: 'failed'; code: string; message: string }
+  /** It goes on, because these volumes are in use. After a stop that is not refused it ends with exit code 0. */
+  | { kind: 'refused'; users: string[] };

@@ -1,0 +1,107 @@
+/**
+ * The block devices of the volumes: loop devices over the files of the FUSE mount, with direct I/O and sectors of 4096.
+ *
+ * What is attached is read from the system each time. A loop device is ours if its backing file is named
+ * <mount>/<volume id> and lies on the filesystem with our mount's device number; the name alone is not enough, because
+ * loop devices are shared by all containers of a machine and another engine may have a mount of the same name.
+ *
+ * Everything that opens, closes or sets a device happens in a process of its own or in the thread pool: closing one can
+ * wait for its writeback, which this engine has to carry out.
+ */
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FlashCopyError } from '../base/errors.ts';
+import { mountAt } from '../sys/mount.ts';
+import { run } from '../sys/run.ts';
+import { userOfDevice } from './device-users.ts';
+import { attachLoop, backingOf, type LoopDevice, loopDevices } from './loop-devices.ts';
+
+/** How long udev and others who look at a device for a moment may take to close it. */
+const PASSING_MS = 2000;
+const LOOK_AGAIN_MS = 50;
+
+export class Devices {
+  private readonly mountDir: string;
+  /** Attachments that are known to be ours, by device and its sequence number: each new attachment has another. */
+  private readonly verified = new Set<string>();
+
+  constructor(mountDir: string) {
+    this.mountDir = mountDir;
+  }
+
+  /** The device of each attached volume. */
+  async all(): Promise<Map<number, string>> {
+    const ours = new Map<number, string>();
+    for (const loop of await loopDevices()) {
+      const id = this.volumeIdOf(loop);
+      if (id !== undefined && (await this.isOurs(loop))) ours.set(id, loop.device);
+    }
+    return ours;
+  }
+
+  /** Idempotent: an attached volume keeps its device. */
+  async attach(volume: { id: number; name: string; kind: 'volume' | 'snapshot' }): Promise<string> {
+    const existing = (await this.all()).get(volume.id);
+    if (existing !== undefined) return existing;
+    return attachLoop(path.join(this.mountDir, String(volume.id)), volume.kind === 'snapshot');
+  }
+
+  /** Idempotent. The caller has looked that nobody uses it; who opens it meanwhile is noticed. */
+  async detach(volume: { id: number; name: string }): Promise<void> {
+    const device = (await this.all()).get(volume.id);
+    if (device === undefined) return;
+    const { status, stderr } = await run('losetup', ['--detach', device]);
+    for (let waitedMs = 0; (await this.all()).get(volume.id) === device; waitedMs += LOOK_AGAIN_MS) {
+      if (waitedMs >= PASSING_MS) {
+        const user =
+          (await userOfDevice(device))?.what ?? (status === 0 ? 'somebody uses it' : stderr.trim());
+        throw new FlashCopyError(
+          'VolumeInUse',
+          `Device ${device} of volume ${volume.name} is not detached yet: ${user}. It goes away when that ends.`,
+        );
+      }
+      await sleep(LOOK_AGAIN_MS);
+    }
+  }
+
+  /** Makes an attached volume's device as large as the volume has become. */
+  async resize(volume: { id: number; name: string; sizeBytes: number }): Promise<void> {
+    const device = (await this.all()).get(volume.id);
+    if (device === undefined) return;
+    // The kernel learns the file's new size when it is asked for.
+    await fs.stat(path.join(this.mountDir, String(volume.id)));
+    const { stderr } = await run('losetup', ['--set-capacity', device]);
+    const sectors = Number(await fs.readFile(`/sys/block/${path.basename(device)}/size`, 'utf8'));
+    if (sectors * 512 === volume.sizeBytes) return;
+    throw new FlashCopyError(
+      'IoError',
+      `Volume ${volume.name} has grown to ${volume.sizeBytes} bytes, but its device ${device} has ${sectors * 512} ` +
+        `(${stderr.trim()}). Detach and attach it again.`,
+    );
+  }
+
+  /** Who uses the volume's device: 'it is mounted at /mnt'. Those who look at it only in passing are waited for. */
+  async userOf(volumeId: number): Promise<string | undefined> {
+    for (let waitedMs = 0; ; waitedMs += LOOK_AGAIN_MS) {
+      const device = (await this.all()).get(volumeId);
+      const user = device === undefined ? undefined : await userOfDevice(device);
+      if (!user?.passing || waitedMs >= PASSING_MS) return user?.what;
+      await sleep(LOOK_AGAIN_MS);
+    }
+  }
+
+  private volumeIdOf({ file }: LoopDevice): number | undefined {
+    const name = path.basename(file);
+    return path.dirname(file) === this.mountDir && /^[1-9]\d*$/.test(name) ? Number(name) : undefined;
+  }
+
+  private async isOurs(loop: LoopDevice): Promise<boolean> {
+    const key = `${loop.device} ${loop.sequence}`;
+    if (this.verified.has(key)) return true;
+    const backing = await backingOf(loop.device);
+    const ours = backing !== undefined && backing === mountAt(this.mountDir)?.device;
+    if (ours) this.verified.add(key);
+    return ours;
+  }
+}

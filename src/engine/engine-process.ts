@@ -1,0 +1,295 @@
+/**
+ * The main thread of an engine process: everything that an engine does but FlashCopy itself.
+ *
+ * It implements EngineApi (src/api/engine-api.ts; that room checks it) by passing calls on to the data thread and adding
+ * what only the main thread knows: block devices and space. It never blocks on a volume: the data thread waits for this
+ * thread's commits, so a write that this thread waited for might never end.
+ *
+ * A volume's device is looked up in the system, not remembered: what a former engine attached is found again, and what
+ * somebody else detached is gone. Nothing may take a volume's content away (delete it, cut into it) while its device is
+ * in use; what concerns one volume's device happens one after the other.
+ */
+import path from 'node:path';
+import { FlashCopyError } from '../base/errors.ts';
+import { log } from '../base/log.ts';
+import type {
+  Counters,
+  CreateMapping,
+  CreateSnapshot,
+  CreateVolume,
+  MappingInfo,
+  PoolInfo,
+  VolumeInfo,
+} from '../base/model.ts';
+import { Catalog } from './catalog.ts';
+import { type EngineStart, FUSE_FD, SHM_FD } from './child-messages.ts';
+import { DataLink } from './data-link.ts';
+import { Devices } from './devices.ts';
+import { allocatedBytesOf, allocatedBytesOfAll, filesystemBytes, warningsOf } from './space.ts';
+import { Turns } from './turns.ts';
+import { Watchers } from './watchers.ts';
+
+/** What the core tells of a volume: its data file's path below the pool besides. */
+type CoreVolume = VolumeInfo & { file: string };
+
+export class EngineProcess {
+  private readonly poolDir: string;
+  private readonly catalog: Catalog;
+  private readonly data: DataLink;
+  private readonly devices: Devices;
+  private readonly watchers = new Watchers();
+  private readonly turns = new Turns();
+  private stopping = false;
+
+  /** Recovers the pool; host I/O is served when it returns. `died`: the data thread ended by itself. */
+  static async start(
+    start: EngineStart,
+    died: (reason: string) => void,
+    thread?: URL,
+  ): Promise<EngineProcess> {
+    const catalog = Catalog.open(start.poolDir);
+    const engine = new EngineProcess(start, catalog, died, thread);
+    await engine.data.ready();
+    for (const [id, device] of await engine.devices.all())
+      log.info('volume is attached', { volume: id, device });
+    return engine;
+  }
+
+  private constructor(start: EngineStart, catalog: Catalog, died: (reason: string) => void, thread?: URL) {
+    const { poolDir, logBytes, shmSurvived } = start;
+    this.poolDir = poolDir;
+    this.catalog = catalog;
+    this.devices = new Devices(start.mountDir);
+    const { rows, damaged } = catalog.load();
+    for (const { error } of damaged) log.error('catalog row is damaged', { error });
+    this.data = new DataLink(
+      { poolDir, logBytes, shmSurvived, fuseFd: FUSE_FD, shmFd: SHM_FD, rows, damaged },
+      catalog,
+      { changed: (mapping) => this.watchers.changed(mapping), died },
+      thread,
+    );
+  }
+
+  /** Detaches what is not in use, ends all I/O and makes it durable. Unless forced, refuses while a volume is in use. */
+  async stop(forced: boolean): Promise<{ users: string[] }> {
+    this.stopping = true; // nothing is attached from here on
+    await this.turns.idle();
+    const users = await this.detachAll(forced);
+    if (users.length > 0) {
+      this.stopping = false;
+      return { users };
+    }
+    await this.data.stop();
+    this.catalog.close();
+    return { users: [] };
+  }
+
+  // Volumes
+
+  async createVolume(request: CreateVolume): Promise<VolumeInfo> {
+    return this.complete(await this.data.call('createVolume', request));
+  }
+
+  async deleteVolume(name: string): Promise<void> {
+    await this.withUnused([name], 'deleted', async ([volume]) => {
+      await this.devices.detach(volume!);
+      await this.data.call('deleteVolume', name);
+    });
+  }
+
+  async getVolume(name: string): Promise<VolumeInfo> {
+    return this.complete(await this.data.call('getVolume', name));
+  }
+
+  async listVolumes(): Promise<VolumeInfo[]> {
+    return this.completeAll(await this.data.call('listVolumes'));
+  }
+
+  async growVolume(name: string, sizeBytes: number): Promise<VolumeInfo> {
+    const { id } = await this.data.call<CoreVolume>('getVolume', name);
+    return this.turns.take([id], async () => {
+      const grown = await this.data.call<CoreVolume>('growVolume', name, sizeBytes);
+      await this.devices.resize(grown);
+      return this.complete(grown);
+    });
+  }
+
+  async attachVolume(name: string): Promise<string> {
+    const { id } = await this.data.call<CoreVolume>('getVolume', name);
+    if (this.stopping)
+      throw new FlashCopyError('Unavailable', 'The engine is stopping and attaches nothing.');
+    return this.turns.take([id], async () =>
+      this.devices.attach(await this.data.call('getVolume', `#${id}`)),
+    );
+  }
+
+  async detachVolume(name: string): Promise<void> {
+    await this.withUnused([name], 'detached', ([volume]) => this.devices.detach(volume!));
+  }
+
+  // Snapshots
+
+  async createSnapshots(requests: CreateSnapshot[]): Promise<VolumeInfo[]> {
+    return this.completeAll(await this.data.call('createSnapshots', requests));
+  }
+
+  async deleteSnapshot(name: string): Promise<void> {
+    await this.withUnused([name], 'deleted', async ([snapshot]) => {
+      await this.devices.detach(snapshot!);
+      await this.data.call('deleteSnapshot', name);
+    });
+  }
+
+  async cloneVolume(
+    source: string,
+    request: CreateVolume & { copyRate?: number; incremental?: boolean },
+  ): Promise<VolumeInfo> {
+    return this.complete(await this.data.call('cloneVolume', source, request));
+  }
+
+  // Mappings
+
+  createMapping(request: CreateMapping): Promise<MappingInfo> {
+    return this.data.call('createMapping', request);
+  }
+
+  prepareMapping(name: string): Promise<MappingInfo> {
+    return this.withUnusedTargets([name], () => this.data.call('prepareMapping', name));
+  }
+
+  startMappings(names: string[]): Promise<MappingInfo[]> {
+    return this.withUnusedTargets(names, () => this.data.call('startMappings', names));
+  }
+
+  syncMapping(name: string): Promise<MappingInfo> {
+    return this.withUnusedTargets([name], () => this.data.call('syncMapping', name));
+  }
+
+  stopMapping(name: string): Promise<MappingInfo> {
+    return this.data.call('stopMapping', name);
+  }
+
+  setCopyRate(name: string, copyRate: number): Promise<MappingInfo> {
+    return this.data.call('setCopyRate', name, copyRate);
+  }
+
+  deleteMapping(name: string, force: boolean): Promise<void> {
+    return this.data.call('deleteMapping', name, force);
+  }
+
+  getMapping(name: string): Promise<MappingInfo> {
+    return this.data.call('getMapping', name);
+  }
+
+  listMappings(): Promise<MappingInfo[]> {
+    return this.data.call('listMappings');
+  }
+
+  async *watchMapping(name: string, signal: AbortSignal): AsyncGenerator<MappingInfo> {
+    if (signal.aborted) return;
+    const { id } = await this.getMapping(name);
+    // Watching begins before the first look, so that no change between the two is missed.
+    const watch = this.watchers.watch(id, signal);
+    try {
+      for (;;) {
+        const info = await this.mappingOrNone(id);
+        if (info === undefined || signal.aborted) return;
+        yield info;
+        await watch.next();
+      }
+    } finally {
+      watch.end();
+    }
+  }
+
+  // The engine
+
+  async pool(): Promise<PoolInfo> {
+    const [info, space, allocatedBytes] = await Promise.all([
+      this.data.call<PoolInfo>('pool'),
+      filesystemBytes(this.poolDir),
+      allocatedBytesOfAll(this.poolDir),
+    ]);
+    const { provisionedBytes } = info;
+    const warnings = [...info.warnings, ...warningsOf({ ...space, provisionedBytes, allocatedBytes })];
+    return { ...info, ...space, path: this.poolDir, warnings };
+  }
+
+  counters(): Promise<Counters> {
+    return this.data.call('counters');
+  }
+
+  private async mappingOrNone(id: number): Promise<MappingInfo | undefined> {
+    try {
+      return await this.getMapping(`#${id}`);
+    } catch (error) {
+      if (error instanceof FlashCopyError && error.code === 'MappingNotFound') return undefined;
+      throw error;
+    }
+  }
+
+  /** Nobody uses the volumes when the action begins, and nobody attaches them before it ended. */
+  private async withUnused<Result>(
+    names: string[],
+    what: string,
+    action: (volumes: CoreVolume[]) => Promise<Result>,
+  ): Promise<Result> {
+    const volumes = await Promise.all(names.map((name) => this.data.call<CoreVolume>('getVolume', name)));
+    const ids = volumes.map((volume) => volume.id);
+    return this.turns.take(ids, async () => {
+      for (const volume of volumes) {
+        const user = await this.devices.userOf(volume.id);
+        if (user === undefined) continue;
+        throw new FlashCopyError(
+          'VolumeInUse',
+          `Volume ${volume.name} cannot be ${what}: ${user}. Unmount or close it first.`,
+        );
+      }
+      return action(volumes);
+    });
+  }
+
+  private async withUnusedTargets<Result>(names: string[], action: () => Promise<Result>): Promise<Result> {
+    const mappings = await Promise.all(names.map((name) => this.getMapping(name)));
+    const targets = mappings.map((mapping) => mapping.target);
+    return this.withUnused(targets, 'overwritten', action);
+  }
+
+  private async detachAll(forced: boolean): Promise<string[]> {
+    const attached = await this.devices.all();
+    const found = await Promise.all(
+      Array.from(attached.keys(), async (id) => {
+        const user = await this.devices.userOf(id);
+        return user === undefined ? [] : [`volume #${id}: ${user}`];
+      }),
+    );
+    const users = found.flat();
+    if (users.length > 0 && !forced) return users;
+    for (const [id, device] of attached) {
+      try {
+        await this.devices.detach({ id, name: `#${id}` });
+      } catch (error) {
+        if (!(error instanceof FlashCopyError && error.code === 'VolumeInUse')) throw error;
+        if (!forced) return [error.message];
+        log.warn('device is left behind in use: its I/O fails from now on', { device, error: error.message });
+      }
+    }
+    return [];
+  }
+
+  private async complete(volume: CoreVolume): Promise<VolumeInfo> {
+    const [completed] = await this.completeAll([volume]);
+    return completed!;
+  }
+
+  private async completeAll(volumes: CoreVolume[]): Promise<VolumeInfo[]> {
+    const devices = await this.devices.all();
+    return Promise.all(
+      volumes.map(async ({ file, ...volume }) => ({
+        ...volume,
+        device: devices.get(volume.id) ?? '',
+        allocatedBytes: await allocatedBytesOf(path.join(this.poolDir, file)),
+      })),
+    );
+  }
+}

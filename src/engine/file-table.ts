@@ -1,0 +1,140 @@
+/**
+ * The pool's open files: opened O_DIRECT when they are first used, closed again, the one unused for longest first, when
+ * there are too many. A file with I/O under way is never closed.
+ *
+ * Closing needs no flush before: fdatasync through a later descriptor reaches what was written through an earlier one.
+ *
+ * After the death of a former engine the kernel may still be carrying out the last writes it had accepted. `fence`
+ * makes the first opening of each file wait for those, so that none of them can land on top of a newer write: setting a
+ * file's size, even to what it is, waits for direct I/O under way (ext4, XFS and btrfs alike).
+ */
+import { closeSync, constants, fstatSync, ftruncateSync, openSync } from 'node:fs';
+import path from 'node:path';
+import { assert, IoError } from '../base/errors.ts';
+import type { PoolFile } from '../core/ops.ts';
+
+const { O_RDWR, O_DIRECT, O_CREAT, O_EXCL, O_DIRECTORY, O_RDONLY } = constants;
+const OPEN_MAX = 4096;
+const EMFILE = 24;
+
+export class FileTable {
+  readonly poolDir: string;
+  private readonly openMax: number;
+  /** Paths that were opened before, when former writes are to be waited for. */
+  private readonly fenced: Set<string> | null;
+  /** By descriptor: who has it, and when it was used last, in uses of any file. */
+  private readonly owners: (PoolFile | undefined)[] = [];
+  private readonly usedAt: number[] = [];
+  private uses = 0;
+  private count = 0;
+  /** Removed while I/O was under way. */
+  private readonly forgotten = new Set<PoolFile>();
+  private readonly directories = new Map<string, number>();
+
+  constructor(poolDir: string, options: { fence: boolean; openMax?: number }) {
+    this.poolDir = poolDir;
+    this.openMax = options.openMax ?? OPEN_MAX;
+    this.fenced = options.fence ? new Set() : null;
+  }
+
+  pathOf(file: PoolFile): string {
+    return path.join(this.poolDir, file.path);
+  }
+
+  /** The file's descriptor; opens it when it is not open. Throws IoError. */
+  open(file: PoolFile): number {
+    if (file.fd < 0) {
+      const fd = this.openAs(file, O_RDWR | O_DIRECT);
+      if (this.fenced !== null && !this.fenced.has(file.path)) {
+        ftruncateSync(fd, fstatSync(fd).size);
+        this.fenced.add(file.path);
+      }
+      this.keep(file, fd);
+    }
+    this.usedAt[file.fd] = ++this.uses;
+    return file.fd;
+  }
+
+  create(file: PoolFile): number {
+    assert(file.fd < 0, `${file.path} is created anew with no I/O under way on the old one`);
+    const fd = this.openAs(file, O_RDWR | O_DIRECT | O_CREAT | O_EXCL);
+    this.fenced?.add(file.path);
+    this.keep(file, fd);
+    this.usedAt[fd] = ++this.uses;
+    return fd;
+  }
+
+  /** An I/O of the file has ended. */
+  leave(file: PoolFile): void {
+    file.busy--;
+    if (file.busy > 0) return;
+    // A burst over many files may have opened more than there may be: they were all busy.
+    const wanted = this.count <= this.openMax && !(this.forgotten.size > 0 && this.forgotten.delete(file));
+    if (!wanted) this.close(file);
+  }
+
+  /** The caller's own I/O is about to remove the file: close it, at the latest when other I/O under way has ended. */
+  forget(file: PoolFile): void {
+    if (file.busy > 1) this.forgotten.add(file);
+    else this.close(file);
+  }
+
+  private close(file: PoolFile): void {
+    if (file.fd < 0) return;
+    closeSync(file.fd);
+    this.owners[file.fd] = undefined;
+    file.fd = -1;
+    this.count--;
+  }
+
+  closeAll(): void {
+    for (const file of this.owners) if (file !== undefined) this.close(file);
+    for (const fd of this.directories.values()) closeSync(fd);
+    this.directories.clear();
+  }
+
+  /** A descriptor of the directory that holds the file, to make its name durable. */
+  directoryOf(file: PoolFile): number {
+    const dir = path.dirname(this.pathOf(file));
+    let fd = this.directories.get(dir);
+    if (fd === undefined) {
+      fd = openSync(dir, O_RDONLY | O_DIRECTORY);
+      this.directories.set(dir, fd);
+    }
+    return fd;
+  }
+
+  private keep(file: PoolFile, fd: number): void {
+    file.fd = fd;
+    this.owners[fd] = file;
+    this.count++;
+    if (this.count > this.openMax) this.closeOldest(file);
+  }
+
+  private openAs(file: PoolFile, flags: number): number {
+    try {
+      return openSync(this.pathOf(file), flags, 0o600);
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno !== EMFILE || this.count === 0) throw new IoError(errno, 'open', file.path);
+      // The process has a lower limit than ours.
+      this.closeOldest(file);
+      return openSync(this.pathOf(file), flags, 0o600);
+    }
+  }
+
+  /** An eighth of them at once, so that the search for them is rare. */
+  private closeOldest(except: PoolFile): void {
+    const idle = this.owners.filter((file) => file !== undefined && file !== except && file.busy === 0);
+    idle.sort((a, b) => this.usedAt[a!.fd]! - this.usedAt[b!.fd]!);
+    for (const file of idle.slice(0, Math.max(1, this.openMax >> 3))) this.close(file!);
+  }
+}
+
+/** The positive errno of an error that a function of node:fs threw. */
+export function errnoOf(error: unknown): number {
+  if (error instanceof IoError) return error.errno;
+  const errno = (error as NodeJS.ErrnoException).errno;
+  if (errno === undefined) throw error;
+  return -errno;
+}

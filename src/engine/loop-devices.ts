@@ -1,0 +1,83 @@
+/**
+ * The kernel's loop devices: which there are, and making one. Reading is from sysfs, which opens no device.
+ */
+import { closeSync, existsSync, openSync } from 'node:fs';
+import fs from 'node:fs/promises';
+import { FlashCopyError } from '../base/errors.ts';
+import { ioctl, makeBlockDevice } from '../sys/libc.ts';
+import { run } from '../sys/run.ts';
+
+export type LoopDevice = {
+  /** '/dev/loopN'. */
+  device: string;
+  /** The backing file's path as the kernel knows it. */
+  file: string;
+  /** Grows with every attachment of any device. */
+  sequence: string;
+};
+
+const LOOP_CTL_GET_FREE = 0x4c82;
+const LOOP_MAJOR = 7;
+const ATTEMPTS = 20;
+const ANSWER_MS = 5000;
+
+/** Those that have a file. */
+export async function loopDevices(): Promise<LoopDevice[]> {
+  const names = (await fs.readdir('/sys/block')).filter((name) => /^loop\d+$/.test(name));
+  const devices = await Promise.all(
+    names.map(async (name) => {
+      const [file, sequence] = await Promise.all([
+        attribute(`/sys/block/${name}/loop/backing_file`),
+        attribute(`/sys/block/${name}/diskseq`),
+      ]);
+      return { device: `/dev/${name}`, file, sequence };
+    }),
+  );
+  return devices.filter(({ file }) => file !== '');
+}
+
+/** Without a file the attribute is not there, or goes away while it is being read. */
+async function attribute(file: string): Promise<string> {
+  try {
+    return (await fs.readFile(file, 'utf8')).trimEnd();
+  } catch (error) {
+    if (['ENOENT', 'ENXIO', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
+    throw error;
+  }
+}
+
+/**
+ * 'major:minor' of the filesystem that the backing file is on; undefined when that filesystem does not answer. The
+ * kernel asks it, so this must not be called by whoever has to answer, and another's may be slow to.
+ */
+export async function backingOf(device: string): Promise<string | undefined> {
+  const options = ['--list', '--noheadings', '--output', 'BACK-MAJ:MIN'];
+  const { stdout } = await run('losetup', [...options, device], ANSWER_MS);
+  return stdout.trim() || undefined;
+}
+
+/** A device for the file, with direct I/O and sectors of 4096 bytes. */
+export async function attachLoop(file: string, readOnly: boolean): Promise<string> {
+  for (let attempt = 1; ; attempt += 1) {
+    const device = freeDevice();
+    const options = ['--direct-io=on', '--sector-size=4096', ...(readOnly ? ['--read-only'] : [])];
+    const { status, stderr } = await run('losetup', [...options, device, file]);
+    if (status === 0) return device;
+    // Between being free and being taken by us it may be taken by another.
+    if (/busy/i.test(stderr) && attempt < ATTEMPTS) continue;
+    throw new FlashCopyError('IoError', `No block device could be made for ${file}: ${stderr.trim()}.`);
+  }
+}
+
+/** In a container, /dev may lack the node of a device that the kernel has just made. */
+function freeDevice(): string {
+  const control = openSync('/dev/loop-control', 'r+');
+  try {
+    const number = ioctl(control, LOOP_CTL_GET_FREE, null, '/dev/loop-control');
+    const device = `/dev/loop${number}`;
+    if (!existsSync(device)) makeBlockDevice(device, LOOP_MAJOR, number);
+    return device;
+  } finally {
+    closeSync(control);
+  }
+}

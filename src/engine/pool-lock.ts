@@ -1,0 +1,45 @@
+/**
+ * Who has a pool: an flock on engine.lock, which the kernel lets go when the last process that inherited it is gone.
+ *
+ * The file names its holder, so that a second engine can say who it is. A name counts only while the lock is held.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { FlashCopyError } from '../base/errors.ts';
+import { tryFlock } from '../sys/libc.ts';
+
+export type PoolLock = {
+  /** To be inherited by the engine process, which must go on holding the lock if its supervisor dies. */
+  readonly fd: number;
+  /** Names the processes that now hold it, the first of them being the one to speak to. */
+  name(pids: number[]): void;
+  release(): void;
+};
+
+export function lockPool(dir: string): PoolLock {
+  const file = path.join(dir, 'engine.lock');
+  const fd = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
+  if (!tryFlock(fd, file)) {
+    const holder = holderOf(file);
+    fs.closeSync(fd);
+    throw new FlashCopyError(
+      'PoolLocked',
+      `The pool ${dir} is in use by ${holder}. A pool has one engine at a time: stop that one, or use another pool.`,
+    );
+  }
+  const name = (pids: number[]) => {
+    fs.ftruncateSync(fd, 0);
+    fs.writeSync(fd, `${pids.join(' ')}\n`, 0);
+  };
+  name([process.pid]);
+  return { fd, name, release: () => fs.closeSync(fd) };
+}
+
+/** The named processes that still live: a supervisor may be gone while its engine goes on. */
+function holderOf(file: string): string {
+  const pids = fs.readFileSync(file, 'utf8').split(/\s+/).filter(Boolean);
+  const alive = pids.filter((pid) => fs.existsSync(`/proc/${pid}`));
+  if (alive.length === 0) return 'another process, which has not said its pid';
+  return `the engine with pid ${alive[0]}`;
+}

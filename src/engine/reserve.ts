@@ -1,0 +1,62 @@
+/**
+ * A file of zeros in the pool whose space the catalog may have when there is no other.
+ *
+ * A full pool must still be able to commit: deleting a volume is a commit, and so is breaking a snapshot that has no
+ * room left. The first commit that meets ENOSPC gives the reserve's space back to the filesystem and is tried again;
+ * the reserve is made anew when the pool has several times its size free, so that it never takes the last space.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+
+export const RESERVE_BYTES = 16 * 1024 * 1024;
+const FREE_BYTES_MIN = 4 * RESERVE_BYTES;
+const CHUNK_BYTES = 1024 * 1024;
+
+export class Reserve {
+  private readonly file: string;
+  private readonly directory: string;
+
+  constructor(directory: string) {
+    this.directory = directory;
+    this.file = path.join(directory, 'reserve');
+  }
+
+  /** Whether all of its space is really there: a file cut short by a crash or by its own use is not. */
+  present(): boolean {
+    const stat = fs.statSync(this.file, { throwIfNoEntry: false });
+    return stat !== undefined && stat.size === RESERVE_BYTES && stat.blocks * 512 >= RESERVE_BYTES;
+  }
+
+  /** Gives its space back. False: there was none to give. */
+  release(): boolean {
+    const stat = fs.statSync(this.file, { throwIfNoEntry: false });
+    if (stat === undefined || stat.blocks === 0) return false;
+    fs.truncateSync(this.file, 0);
+    return true;
+  }
+
+  /** Makes it anew when the pool has space for it; does nothing when it is there or space is short. */
+  restore(): void {
+    if (this.present()) return;
+    const { bavail, bsize } = fs.statfsSync(this.directory);
+    if (bavail * bsize < FREE_BYTES_MIN) return;
+    try {
+      this.fill();
+    } catch (error) {
+      // Others took the space meanwhile. What was written is given back, and a later call tries again.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      this.release();
+    }
+  }
+
+  private fill(): void {
+    const zeros = Buffer.alloc(CHUNK_BYTES);
+    const fd = fs.openSync(this.file, 'w', 0o600);
+    try {
+      for (let at = 0; at < RESERVE_BYTES; at += CHUNK_BYTES) fs.writeSync(fd, zeros, 0, CHUNK_BYTES, at);
+      fs.fsyncSync(fd); // until then the blocks are only promised
+    } finally {
+      fs.closeSync(fd);
+    }
+  }
+}

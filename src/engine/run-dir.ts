@@ -1,0 +1,59 @@
+/**
+ * The run directory of a pool's engine: what exists only while it runs.
+ *
+ *   mnt          where the volumes' files are mounted (FUSE)
+ *   engine.pid   pid of the engine process, for people and for tests
+ *   cache/       the engine's compiled sources
+ *
+ * It is named after the pool's real path: whoever holds the pool's lock has it to himself, and what is found in it was
+ * left by an engine that died.
+ */
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { FlashCopyError } from '../base/errors.ts';
+import { mountAt } from '../sys/mount.ts';
+import { run } from '../sys/run.ts';
+
+const BASE = '/run/flashcopy';
+
+export type RunDir = {
+  readonly dir: string;
+  readonly mountDir: string;
+  readonly pidFile: string;
+  readonly cacheDir: string;
+};
+
+export function runDirOf(poolDir: string, base = BASE): RunDir {
+  const hash = createHash('sha256').update(poolDir).digest('hex').slice(0, 12);
+  const dir = path.join(base, hash);
+  return {
+    dir,
+    mountDir: path.join(dir, 'mnt'),
+    pidFile: path.join(dir, 'engine.pid'),
+    cacheDir: path.join(dir, 'cache'),
+  };
+}
+
+export function makeRunDir({ mountDir }: RunDir): void {
+  fs.mkdirSync(mountDir, { recursive: true, mode: 0o700 });
+}
+
+/**
+ * Takes the mount out of the tree at once, also while loop devices hold files of it; the kernel frees it after the
+ * last of them. No look at the mount (-c) and no helper (-i): both could wait for a server that is gone.
+ */
+export async function unmountLazily(mountDir: string): Promise<void> {
+  if (mountAt(mountDir) === undefined) return;
+  const { stderr } = await run('umount', ['-i', '-c', '-l', mountDir]);
+  if (mountAt(mountDir) === undefined) return;
+  throw new FlashCopyError('IoError', `The mount ${mountDir} could not be removed: ${stderr.trim()}.`);
+}
+
+/** After the unmount. The base directory stays: other engines use it. */
+export function removeRunDir({ dir, mountDir, pidFile, cacheDir }: RunDir): void {
+  fs.rmSync(pidFile, { force: true });
+  fs.rmSync(cacheDir, { recursive: true, force: true });
+  // rmdir and not rm -r: should the mount still be there, this must fail rather than delete volumes.
+  for (const made of [mountDir, dir]) if (fs.existsSync(made)) fs.rmdirSync(made);
+}

@@ -1,0 +1,53 @@
+/** How much of the pool's filesystem is taken: by one volume, by all, and whether that can go well. */
+import { readdir, stat, statfs } from 'node:fs/promises';
+import path from 'node:path';
+
+/** stat counts space in these, whatever the filesystem's blocks are. */
+const BLOCK_BYTES = 512;
+const FREE_PART_MIN = 0.1;
+
+/** 0 for a file that is not there: a volume may be deleted while it is being looked at. */
+export async function allocatedBytesOf(file: string): Promise<number> {
+  try {
+    return (await stat(file)).blocks * BLOCK_BYTES;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+    throw error;
+  }
+}
+
+export async function allocatedBytesOfAll(poolDir: string): Promise<number> {
+  const dir = path.join(poolDir, 'volumes');
+  const sizes = (await readdir(dir)).map((name) => allocatedBytesOf(path.join(dir, name)));
+  return (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, 0);
+}
+
+export async function filesystemBytes(poolDir: string): Promise<{ totalBytes: number; freeBytes: number }> {
+  const { blocks, bavail, bsize } = await statfs(poolDir);
+  return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+}
+
+export type Space = {
+  totalBytes: number;
+  freeBytes: number;
+  provisionedBytes: number;
+  allocatedBytes: number;
+};
+
+export function warningsOf({ totalBytes, freeBytes, provisionedBytes, allocatedBytes }: Space): string[] {
+  const warnings: string[] = [];
+  const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  const promised = provisionedBytes - allocatedBytes;
+  if (promised > freeBytes) {
+    warnings.push(
+      `The volumes may still take ${gib(promised)}, and ${gib(freeBytes)} are free: writes will fail when it is full. ` +
+        'Enlarge the filesystem or delete volumes.',
+    );
+  }
+  if (freeBytes < totalBytes * FREE_PART_MIN) {
+    warnings.push(
+      `Only ${gib(freeBytes)} of ${gib(totalBytes)} are free. Enlarge the filesystem, or delete snapshots or volumes.`,
+    );
+  }
+  return warnings;
+}

@@ -1,0 +1,21 @@
+/**
+ * Memory that outlives the process: a memfd, mapped by the engine and held by the supervisor (B6).
+ *
+ * Its size is virtual and fixed for its life: pages nobody has touched cost nothing, and are zero.
+ */
+import { fstatSync, ftruncateSync } from 'node:fs';
+import { mapShared, memfdCreate } from './libc.ts';
+
+/** 12 GiB: more words than a pool of 300 volumes with 256 snapshots each can need bits for at once. */
+export const SHARED_MEMORY_BYTES = 12 * 2 ** 30;
+
+/** The descriptor is closed on exec; pass it on by the `stdio` of spawn. */
+export function createSharedMemory(name: string, bytes = SHARED_MEMORY_BYTES): number {
+  const fd = memfdCreate(name);
+  ftruncateSync(fd, bytes);
+  return fd;
+}
+
+export function mapSharedMemory(fd: number): Uint32Array {
+  return new Uint32Array(mapShared(fd, fstatSync(fd).size, 'the shared memory').buffer);
+}

@@ -1,0 +1,63 @@
+/**
+ * The core against the naive model: random histories on a simulated machine that loses its process and its power.
+ *
+ *   SEED=123 npx mocha test/core/model-check.test.ts                    one history; OPERATIONS=3000 for another length,
+ *   VERBOSE=1 SEED=123 npx mocha test/core/model-check.test.ts          telling everything it does
+ */
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { type HistoryReport, runHistory } from '../sim/history.ts';
+
+const OPERATIONS = Number(process.env['OPERATIONS'] ?? 2500);
+const SEEDS = 42;
+const SEEDS_AT_ONCE = 7;
+
+/** What the histories together must have done at least this often, or they would prove little. */
+const EXPECTED: Record<string, number> = {
+  'snapshots: done': 300,
+  'clone: done': 200,
+  'createMapping: done': 100,
+  'start: done': 50,
+  'sync: done': 100,
+  'stop: done': 30,
+  'deleteMapping: done': 30,
+  'delete: done': 300,
+  'grow: done': 80,
+  'crash: death': 100,
+  'crash: power': 100,
+  'crash: close': 20,
+};
+
+describe('The core shows what the naive model shows', () => {
+  const only = process.env['SEED'];
+  if (only !== undefined) {
+    it(`seed ${only}, ${OPERATIONS} operations`, () =>
+      void runHistory({ seed: Number(only), operations: OPERATIONS }));
+    return;
+  }
+
+  const outcomes = new Map<string, number>();
+  const run = (seed: number): HistoryReport => {
+    const report = runHistory({ seed, operations: OPERATIONS });
+    for (const [outcome, n] of report.outcomes) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + n);
+    return report;
+  };
+
+  for (let from = 1; from <= SEEDS; from += SEEDS_AT_ONCE) {
+    const seeds = Array.from({ length: SEEDS_AT_ONCE }, (_, i) => from + i);
+    it(`in histories of ${OPERATIONS} operations, seeds ${from} to ${seeds.at(-1)}`, () => {
+      for (const seed of seeds) run(seed);
+    });
+  }
+
+  const random = randomInt(2 ** 32);
+  it(`in a history with a random seed (${random})`, () => void run(random));
+
+  it('and the histories have done everything often', () => {
+    const rare = Object.entries(EXPECTED).filter(([outcome, least]) => (outcomes.get(outcome) ?? 0) < least);
+    assert.deepEqual(
+      rare.map(([outcome, least]) => `${outcome}: ${outcomes.get(outcome) ?? 0} of ${least}`),
+      [],
+    );
+  });
+});

@@ -1,0 +1,246 @@
+/** The driver against real files: what each kind of IoOp promises (core/ops.ts). */
+import assert from 'node:assert/strict';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { IoError } from '../../src/base/errors.ts';
+import { type IoOp, op, type Plan, PoolFile, Runner, type Step } from '../../src/core/ops.ts';
+import { MemoryPool } from '../../src/engine/memory-pool.ts';
+import { RingDriver } from '../../src/engine/ring-driver.ts';
+import { Ring } from '../../src/sys/ring.ts';
+
+const PAGE = 4096;
+const MIB = 1 << 20;
+
+describe('The ring driver', () => {
+  const memory = new MemoryPool();
+  let dir: string;
+  let ring: Ring;
+  let driver: RingDriver;
+  let runner: Runner;
+  let commits: IoOp[];
+
+  const make = (options: { fence?: boolean; openMax?: number } = {}): void => {
+    ring = new Ring();
+    commits = [];
+    driver = new RingDriver(ring, {
+      poolDir: dir,
+      fence: options.fence ?? false,
+      openMax: options.openMax ?? 4096,
+      commit: (io) => commits.push(io),
+    });
+    runner = new Runner(driver);
+    driver.runner = runner;
+  };
+  beforeEach(() => {
+    dir = mkdtempSync(path.join(os.tmpdir(), 'flashcopy-driver-'));
+    mkdirSync(path.join(dir, 'volumes'));
+    make();
+  });
+  afterEach(() => {
+    driver.close();
+    ring.close();
+    rmSync(dir, { recursive: true });
+  });
+
+  const run = <T>(plan: Plan<T>): T => {
+    let ended: { error: unknown; result: T } | undefined;
+    runner.spawn(plan, (error, result) => {
+      ended = { error, result };
+    });
+    for (;;) {
+      runner.pump();
+      if (ended !== undefined) break;
+      ring.enter();
+      ring.dispatch();
+    }
+    if (ended.error !== null) throw ended.error;
+    return ended.result;
+  };
+  const doIt = (step: Step): number =>
+    run(
+      (function* (): Plan<number> {
+        return yield step;
+      })(),
+    );
+  const named = (name: string): PoolFile => new PoolFile(`volumes/${name}`);
+  const at = (file: PoolFile): string => path.join(dir, file.path);
+
+  it('creates files of a size, thick ones with all their space, in place of old ones', () => {
+    const file = named('a');
+    doIt(op.create(file, 8 * MIB));
+    assert.equal(statSync(at(file)).size, 8 * MIB);
+    assert.equal(statSync(at(file)).blocks, 0);
+    const old = openSync(at(file), 'r');
+    doIt(op.create(file, 4 * MIB, true));
+    assert.ok(statSync(at(file)).blocks * 512 >= 4 * MIB);
+    assert.equal(statSync(at(file)).size, 4 * MIB);
+    // Another file, not the old one truncated.
+    assert.equal(fstatSync(old).nlink, 0);
+    closeSync(old);
+  });
+
+  it('grows files; the new part of a thick one has its space, the old part keeps its holes', () => {
+    const file = named('a');
+    doIt(op.create(file, 4 * MIB));
+    doIt(op.resize(file, 8 * MIB));
+    assert.equal(statSync(at(file)).blocks, 0);
+    doIt(op.resize(file, 12 * MIB, true));
+    assert.equal(statSync(at(file)).size, 12 * MIB);
+    const allocated = statSync(at(file)).blocks * 512;
+    assert.ok(allocated >= 4 * MIB && allocated < 8 * MIB);
+  });
+
+  it('tells that there is no space for a thick file, and leaves nothing', () => {
+    const file = named('huge');
+    assert.throws(() => doIt(op.create(file, 8 * 2 ** 40, true)), { code: 'OutOfSpace' });
+    assert.deepEqual(readdirSync(path.join(dir, 'volumes')), []);
+    assert.equal(file.fd, -1);
+  });
+
+  it('removes files, also absent ones', () => {
+    const file = named('a');
+    doIt(op.create(file, MIB));
+    doIt(op.remove(file));
+    assert.ok(!existsSync(at(file)));
+    doIt(op.remove(file));
+    assert.equal(file.fd, -1);
+  });
+
+  it('reads past the end as zeros', () => {
+    const file = named('a');
+    doIt(op.create(file, 2 * PAGE));
+    const block = memory.take(8 * PAGE);
+    block.bytes.fill(7);
+    doIt(op.write(file, 0, 2 * PAGE, block));
+    assert.equal(doIt(op.read(file, PAGE, 4 * PAGE, block, PAGE)), 4 * PAGE);
+    assert.ok(block.bytes.subarray(0, 2 * PAGE).every((byte) => byte === 7));
+    assert.ok(block.bytes.subarray(2 * PAGE, 5 * PAGE).every((byte) => byte === 0));
+    assert.ok(block.bytes.subarray(5 * PAGE, 8 * PAGE).every((byte) => byte === 7));
+    // A size that is no multiple of a page, as a torn file may have.
+    writeFileSync(at(named('torn')), Buffer.alloc(PAGE + 100, 5));
+    assert.equal(doIt(op.read(named('torn'), 0, 2 * PAGE, block)), 2 * PAGE);
+    assert.equal(block.bytes.subarray(0, 2 * PAGE).lastIndexOf(5), PAGE + 99);
+  });
+
+  it('gathers slices, more of them than one call takes', () => {
+    const file = named('a');
+    doIt(op.create(file, 0));
+    const count = 2500;
+    const block = memory.take(2 * MIB);
+    const expected = Buffer.alloc(count * PAGE);
+    const slices = Array.from({ length: count }, (_, i) => {
+      // Every second page of the block, in a changing order, so that neighbours do not merge.
+      const start = ((i * 2 + (i % 3)) % (block.bytes.length / PAGE)) * PAGE;
+      block.bytes.fill(start / PAGE, start, start + PAGE);
+      return { block, start, length: PAGE };
+    });
+    for (const [i, { start }] of slices.entries()) expected.fill(start / PAGE, i * PAGE, (i + 1) * PAGE);
+    assert.equal(doIt(op.writev(file, 0, slices)), count * PAGE);
+    assert.ok(readFileSync(at(file)).equals(expected));
+  });
+
+  it('punches holes and tells data from holes', () => {
+    const file = named('a');
+    doIt(op.create(file, 16 * MIB));
+    const block = memory.take(MIB);
+    doIt([op.write(file, 2 * MIB, MIB, block), op.write(file, 5 * MIB, MIB, block)]);
+    doIt(op.punch(file, 5 * MIB + 64 * PAGE, 64 * PAGE));
+    const ask = op.extents(file, 2 * MIB + PAGE, 20 * MIB);
+    assert.equal(doIt(ask), 6);
+    assert.deepEqual(ask.runs, [
+      { offset: 2 * MIB + PAGE, length: MIB - PAGE, hole: false },
+      { offset: 3 * MIB, length: 2 * MIB, hole: true },
+      { offset: 5 * MIB, length: 64 * PAGE, hole: false },
+      { offset: 5 * MIB + 64 * PAGE, length: 64 * PAGE, hole: true },
+      { offset: 5 * MIB + 128 * PAGE, length: 128 * PAGE, hole: false },
+      { offset: 6 * MIB, length: 16 * MIB + PAGE, hole: true },
+    ]);
+  });
+
+  it('tells at most 64 runs at a time, without a gap', () => {
+    const file = named('a');
+    doIt(op.create(file, 16 * MIB));
+    const block = memory.take(PAGE);
+    doIt(Array.from({ length: 200 }, (_, i) => op.write(file, i * 16 * PAGE, PAGE, block)));
+    let next = 0;
+    while (next < 16 * MIB) {
+      const ask = op.extents(file, next, 16 * MIB - next);
+      const count = doIt(ask);
+      assert.ok(count >= 1 && count <= 64);
+      for (const { offset, length } of ask.runs!) {
+        assert.equal(offset, next);
+        next += length;
+      }
+    }
+    assert.equal(next, 16 * MIB);
+  });
+
+  it('keeps no more files open than it may, and none of them closed under I/O', () => {
+    driver.close();
+    ring.close();
+    make({ openMax: 8 });
+    const files = Array.from({ length: 100 }, (_, i) => named(`f${i}`));
+    const block = memory.take(PAGE);
+    const openFiles = (): number => files.filter(({ fd }) => fd >= 0).length;
+    for (const file of files) doIt(op.create(file, PAGE));
+    assert.ok(openFiles() <= 8);
+    doIt(files.map((file) => op.write(file, 0, PAGE, block)));
+    for (const file of files) doIt(op.read(file, 0, PAGE, block));
+    assert.ok(openFiles() <= 8);
+    assert.ok(files.every(({ busy }) => busy === 0));
+    doIt(files.map((file) => op.flush(file)));
+  });
+
+  it('opens what a former engine may still be writing to only after that', () => {
+    driver.close();
+    ring.close();
+    make({ fence: true });
+    writeFileSync(at(named('a')), Buffer.alloc(PAGE, 3));
+    const block = memory.take(PAGE);
+    doIt(op.read(named('a'), 0, PAGE, block));
+    assert.ok(block.bytes.subarray(0, PAGE).every((byte) => byte === 3));
+    assert.equal(statSync(at(named('a'))).size, PAGE);
+  });
+
+  it('sleeps, and hands commits to whoever makes them', () => {
+    const start = performance.now();
+    doIt(op.sleep(20));
+    assert.ok(performance.now() - start >= 19);
+    let ended = false;
+    const commit = op.commit([{ table: 'volume', key: 1, row: {} }]);
+    runner.spawn(
+      (function* (): Plan<void> {
+        yield commit;
+      })(),
+      () => {
+        ended = true;
+      },
+    );
+    runner.pump();
+    assert.deepEqual(commits, [commit]);
+    runner.complete(commit, 0);
+    runner.pump();
+    assert.ok(ended);
+  });
+
+  it('fails with the errno and the file', () => {
+    const block = memory.take(PAGE);
+    assert.throws(
+      () => doIt(op.read(named('absent'), 0, PAGE, block)),
+      (error) => error instanceof IoError && error.errno === 2 && error.message.includes('volumes/absent'),
+    );
+  });
+});

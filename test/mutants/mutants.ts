@@ -1,0 +1,149 @@
+/**
+ * Ways to break the core: each takes one thing away that its invariants rest on. The histories of the model check must
+ * notice every one of them.
+ *
+ * A mutant replaces one piece of text in one file of src/core, which has to be there exactly once. When code moves, move
+ * its mutant with it.
+ */
+export type Mutant = { what: string; file: string; find: string; replace: string };
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    what: 'the host overwrites without giving the old content to the children (H1)',
+    file: 'write.ts',
+    find: 'if (needsLog) yield* giveToChildren(state, volume, first, end);',
+    replace: '',
+  },
+  {
+    what: 'only one of two children gets the old content',
+    file: 'write.ts',
+    find: 'for (const child of volume.children) {\n      const stop',
+    replace: 'for (const child of volume.children.slice(0, 1)) {\n      const stop',
+  },
+  {
+    what: 'the undo log is not flushed before the source is overwritten (H1)',
+    file: 'undo-log.ts',
+    find: '      yield op.flush(this.file);\n',
+    replace: '',
+  },
+  {
+    what: 'a bit counts as durable as soon as it is set (H2)',
+    file: 'volume.ts',
+    find: 'return !this.pending.some((p) => p.anySet(first, count));',
+    replace: 'return true;',
+  },
+  {
+    what: 'a fake read is not checked again',
+    file: 'content.ts',
+    find: 'if (same(segments, again)) {',
+    replace: 'if (same(segments, segments)) {',
+  },
+  {
+    what: 'nobody waits for a lock',
+    file: 'locks.ts',
+    find: 'if (e.first < mine.end && mine.first < e.end) return true;',
+    replace: '',
+  },
+  {
+    what: 'a partly written grain is not filled up from the parent',
+    file: 'write.ts',
+    find: 'if (volume.held !== null && isPartial(volume, offset, length, first, end))',
+    replace: 'if (volume.held !== null && isPartial(volume, offset, length, first, end) && first < 0)',
+  },
+  {
+    what: 'a write does not make its grains held',
+    file: 'write.ts',
+    find: 'noteHeld(state, volume, first, count);\n  } finally',
+    replace: '} finally',
+  },
+  {
+    what: 'a write does not set change bits (C1)',
+    file: 'write.ts',
+    find: 'volume.open?.bitmap.setRange(first, count);',
+    replace: '',
+  },
+  {
+    what: 'regions are not marked durably before their first write (C2)',
+    file: 'write.ts',
+    find: 'if (epoch === null || epoch.bitmap.allSet(first, end - first)) return;',
+    replace: 'if (epoch !== undefined) return;',
+  },
+  {
+    what: 'a bitmap generation is named before it is flushed (C3, B1)',
+    file: 'bitmap-file.ts',
+    find: '    yield op.flush(file);\n',
+    replace: '',
+  },
+  {
+    what: 'a cut does not wait for the writes that are inside',
+    file: 'cut.ts',
+    find: 'for (const v of gated) yield* v.gate.drain();',
+    replace: '',
+  },
+  {
+    what: 'a cut is reported before the source is flushed',
+    file: 'cut.ts',
+    find: 'yield* flushVolume(state, source);',
+    replace: '',
+  },
+  {
+    what: 'the target that was the newest keeps reading from the source after a cut',
+    file: 'cut.ts',
+    find: 'target.children.push(before);',
+    replace: '',
+  },
+  {
+    what: 'a sync forgets what the host wrote in the target',
+    file: 'sync.ts',
+    find: 'changedSince(target, target.row.since, bits);',
+    replace: '',
+  },
+  {
+    what: 'a sync forgets the oldest epoch',
+    file: 'epochs.ts',
+    find: 'if (e.row.seq >= seq && e.row.seq < until)',
+    replace: 'if (e.row.seq > seq && e.row.seq < until)',
+  },
+  {
+    what: 'a sync does not give the older neighbour what it reads through the target',
+    file: 'sync.ts',
+    find: 'else yield* clean(state, target, child, differing(state, target), false, false);',
+    replace: '',
+  },
+  {
+    what: "a sync does not give the target's own targets what will change",
+    file: 'sync.ts',
+    find: 'if (isOwnTarget(child, target)) yield* giveRange(state, child, changed);',
+    replace: 'if (isOwnTarget(child, target)) continue;',
+  },
+  {
+    what: 'who leaves the chain does not say where its own writes differ',
+    file: 'leave.ts',
+    find: 'changedSince(leaver, leaver.row.since, bits);',
+    replace: '',
+  },
+  {
+    what: 'a checkpoint names bits whose data was not flushed',
+    file: 'checkpoint.ts',
+    find: 'if (job.isHeld) yield op.flush(job.volume.file);',
+    replace: '',
+  },
+  {
+    what: 'after the death of the process the bits of the shared memory are taken for durable',
+    file: 'core.ts',
+    find: 'if (warm) yield* checkpointBits(state);',
+    replace: '',
+  },
+  {
+    what: 'a torn record of the undo log counts',
+    file: 'recovery.ts',
+    find: 'if (warm || (yield* payloadIsWhole(state, header, slot + blocks))) return header;',
+    replace: 'if (header.seq > 0) return header;',
+  },
+  {
+    what: 'a host flush does not flush the data (B2)',
+    file: 'flush.ts',
+    find: 'yield op.flush(volume.file);',
+    replace: '',
+  },
+];

@@ -1,0 +1,453 @@
+/**
+ * A random history: host I/O and control operations, many at a time, on a simulated machine that dies now and then; and
+ * the comparison of every block with the naive model.
+ *
+ * Everything follows from the seed. What can be said about a block while something is under way is the model's part
+ * (model.ts); which control operations there are, and what they mean, is told in actions.ts.
+ */
+import type { MappingInfo } from '../../src/base/model.ts';
+import type { CoreVolumeInfo } from '../../src/core/info.ts';
+import type { Block, Plan } from '../../src/core/ops.ts';
+import { type Control, nextControl } from './actions.ts';
+import { type Cell, Model, type ModelVolume, optionsOf, Unknown, type Watch } from './model.ts';
+import { Random } from './random.ts';
+import { BLOCK } from './sim-file.ts';
+import { SimWorld } from './sim-world.ts';
+import { Tags } from './tags.ts';
+
+export type HistoryOptions = {
+  seed: number;
+  /** Host I/Os and control operations to start. */
+  operations: number;
+  /** Deaths of process and machine in the middle. */
+  crashes?: boolean;
+};
+
+export type HistoryReport = {
+  operations: number;
+  quiets: number;
+  crashes: number;
+  outcomes: Map<string, number>;
+};
+
+const HOST_MAX = 8;
+const CONTROL_MAX = 3;
+const LINES_KEPT = 60;
+
+type HostOp = {
+  kind: 'write' | 'discard' | 'read' | 'flush';
+  volume: ModelVolume;
+  first: number;
+  tags: number[];
+  block: Block;
+  watch: Watch | null;
+  exchanges: number;
+  at: number;
+};
+
+export type View = { volumes: Map<string, CoreVolumeInfo>; mappings: Map<string, MappingInfo> };
+
+/** Run one history; throws with the seed, the step and what went before. */
+export function runHistory(options: HistoryOptions): HistoryReport {
+  const history = new History(options);
+  try {
+    return history.run();
+  } catch (error) {
+    const { seed, operations } = options;
+    const where = `seed ${seed}, after ${history.report.operations} operations`;
+    const replay = `SEED=${seed} OPERATIONS=${operations} npx mocha test/core/model-check.test.ts`;
+    const lines = history.lines.join('\n    ');
+    throw new Error(`${where}: ${(error as Error).message}\n    ${lines}\nreplay: ${replay}\n`, {
+      cause: error,
+    });
+  }
+}
+
+export class History {
+  readonly random: Random;
+  readonly model = new Model();
+  readonly world: SimWorld;
+  readonly report: HistoryReport = { operations: 0, quiets: 0, crashes: 0, outcomes: new Map() };
+  readonly lines: string[] = [];
+  readonly grain: number;
+  /** How likely a crash follows an operation. */
+  private readonly crashes: number;
+  private readonly tags = new Tags();
+  private readonly options: HistoryOptions;
+  private host = new Set<HostOp>();
+  private controls = new Set<Control>();
+  private names = 0;
+
+  constructor(options: HistoryOptions) {
+    this.options = options;
+    this.random = new Random(options.seed);
+    this.grain = this.random.pick([4096, 4096, 16384, 65536]);
+    this.crashes = this.random.pick([0.002, 0.01, 0.04]);
+    this.world = new SimWorld(this.random.fork(), this.random.pick([1300, 1700, 4096]) * BLOCK);
+  }
+
+  run(): HistoryReport {
+    this.world.open();
+    while (this.report.operations < this.options.operations) {
+      this.report.operations++;
+      this.startOne();
+      if (this.random.chance(0.3)) this.advance(this.random.int(80));
+      if (this.random.chance(0.02)) this.quiet();
+      if (this.random.chance(0.004)) this.settle();
+      if (this.options.crashes !== false && this.random.chance(this.crashes)) this.crash();
+    }
+    this.quiet();
+    this.settle();
+    this.tearDown();
+    return this.report;
+  }
+
+  note(line: string): void {
+    this.lines.push(`${Math.floor(this.world.disk.now)} ${line}`);
+    if (process.env['VERBOSE']) console.log(this.lines.at(-1));
+    if (this.lines.length > LINES_KEPT) this.lines.shift();
+  }
+
+  count(outcome: string): void {
+    this.report.outcomes.set(outcome, (this.report.outcomes.get(outcome) ?? 0) + 1);
+  }
+
+  freshName(prefix: string): string {
+    return `${prefix}${++this.names}`;
+  }
+
+  private advance(steps: number): void {
+    for (let i = 0; i < steps && this.world.runner.advance(); i++);
+  }
+
+  private startOne(): void {
+    const wantsControl = this.random.chance(this.model.volumes.size < 2 ? 1 : 0.08);
+    if (wantsControl && this.controls.size < CONTROL_MAX) {
+      const control = nextControl(this);
+      if (control !== null) this.startControl(control);
+      return;
+    }
+    const usable = [...this.model.volumes.values()].filter((volume) => !volume.offline && !volume.dying);
+    if (usable.length === 0 || this.host.size >= HOST_MAX) {
+      this.advance(20);
+      return;
+    }
+    const volume = this.random.pick(usable);
+    const kind = this.random.weighted({ write: 60, discard: 8, read: 30, flush: 8 });
+    if (volume.readOnly && kind !== 'read') return;
+    this.startHost(kind, volume);
+  }
+
+  private startHost(kind: HostOp['kind'], volume: ModelVolume): void {
+    const random = this.random;
+    const longest = random.weighted({ 4: 60, 16: 30, 256: 10 });
+    const count = Math.min(volume.blocks, random.between(1, Number(longest)));
+    // Half of the I/O meets in a small part of the volume.
+    const span = random.chance(0.5) ? volume.blocks : Math.max(count, Math.floor(volume.blocks / 8));
+    const first = random.int(span - count + 1);
+    const changes = kind === 'write' || kind === 'discard';
+    if (changes && !volume.isFree(first, first + count)) return;
+    const block = { bytes: new Uint8Array(kind === 'flush' ? 0 : count * BLOCK), address: 0 };
+    const tags = Array.from({ length: count }, () => (kind === 'write' ? this.tags.fresh() : 0));
+    if (kind === 'write') tags.forEach((tag, i) => void this.tags.fill(block.bytes, i * BLOCK, tag));
+    const op: HostOp = { kind, volume, first, tags, block, watch: null, exchanges: 0, at: 0 };
+    op.at = this.model.tick();
+    if (changes) volume.beginWrite(first, tags, op.at);
+    this.submitHost(op);
+  }
+
+  private submitHost(op: HostOp): void {
+    const { core, runner } = this.world;
+    const { volume, first, block } = op;
+    const count = op.tags.length;
+    const target = core.volumeByName(volume.name);
+    if (target === undefined) throw new Error(`${volume.name} is not known to the engine`);
+    op.exchanges = volume.exchanges;
+    if (op.kind === 'read') op.watch = volume.watch(first, first + count);
+    // A resent flush answers for what had ended before it was sent first; earlier is the weaker claim.
+    this.host.add(op);
+    const name = `${op.kind} ${volume.name} [${first}, ${first + count}) ${op.tags[0]}`;
+    this.note(name);
+    const plans = {
+      read: () => core.read(target, first * BLOCK, count * BLOCK, block, 0),
+      write: () => core.write(target, first * BLOCK, count * BLOCK, block, 0),
+      discard: () => core.discard(target, first * BLOCK, count * BLOCK),
+      flush: () => core.flush(target),
+    };
+    runner.call(name, plans[op.kind](), (error) => {
+      this.host.delete(op);
+      this.note(`  ended: ${name}${error === null ? '' : ` ${(error as Error).message}`}`);
+      this.endHost(op, error as Error | null);
+    });
+  }
+
+  private endHost(op: HostOp, error: Error | null): void {
+    const { volume, first } = op;
+    const at = this.model.tick();
+    const count = op.tags.length;
+    const unstable =
+      volume.dying ||
+      volume.offline ||
+      volume.unspecified ||
+      volume.exchanges !== op.exchanges ||
+      volume.exchanges % 2 === 1;
+    const changes = op.kind === 'write' || op.kind === 'discard';
+    if (op.watch !== null) volume.unwatch(op.watch);
+    if (error !== null) {
+      if (!unstable) throw error;
+      if (changes) volume.failWrite(first, count, at);
+    } else if (changes) volume.endWrite(first, count, at);
+    else if (op.kind === 'flush' && !unstable) volume.flushed(op.at);
+    else if (op.kind === 'read' && !unstable) this.checkRead(op);
+  }
+
+  private checkRead(op: HostOp): void {
+    const { volume, first, block } = op;
+    const watch = op.watch!;
+    op.tags.forEach((_, i) => {
+      const seen = this.tags.of(block.bytes, i * BLOCK);
+      const cell = watch.before[i]!;
+      const writes = watch.writes.get(first + i);
+      const options = [...optionsOf(cell), ...(writes?.map((write) => write.tag) ?? [])];
+      if (!options.includes(seen)) this.wrong(volume, first + i, seen, options);
+      if (
+        cell instanceof Unknown &&
+        cell.options.includes(seen) &&
+        !writes?.some((write) => write.tag === seen)
+      )
+        cell.settle(seen);
+    });
+  }
+
+  private wrong(volume: ModelVolume, block: number, seen: number, options: number[]): never {
+    const wanted = options.map((tag) => this.tags.describe(tag)).join(' or ');
+    throw new Error(`${volume.name} block ${block} shows ${this.tags.describe(seen)} instead of ${wanted}`);
+  }
+
+  private startControl(control: Control): void {
+    this.controls.add(control);
+    this.note(control.name);
+    control.begin();
+    this.world.runner.call(control.name, control.plan(this.world.core), (error, result) => {
+      this.controls.delete(control);
+      this.note(`  ended: ${control.name}${error === null ? '' : ` ${(error as Error).message}`}`);
+      const code = (error as { code?: string } | null)?.code ?? '';
+      this.count(`${control.kind}: ${error === null ? 'done' : code}`);
+      if (error !== null && !control.refusals.includes(code)) throw error;
+      if (error === null) control.done({ result, view: this.view(), powerLost: false });
+      else control.undone();
+      control.release();
+    });
+  }
+
+  /** Run a plan that asks for nothing. */
+  instantly<T>(plan: Plan<T>): T {
+    const step = plan.next(0);
+    if (!step.done) throw new Error('a plan that only tells what is there did I/O');
+    return step.value;
+  }
+
+  view(): View {
+    const { core } = this.world;
+    return {
+      volumes: new Map(this.instantly(core.listVolumes()).map((volume) => [volume.name, volume])),
+      mappings: new Map(this.instantly(core.listMappings()).map((mapping) => [mapping.name, mapping])),
+    };
+  }
+
+  /** Wait for everything that was asked for, then compare every block of every volume. */
+  quiet(): void {
+    this.world.runner.runUntilAnswered();
+    this.note('quiet');
+    this.report.quiets++;
+    this.checkView();
+    for (const volume of this.model.volumes.values()) if (!volume.offline) this.compare(volume);
+    this.checkLog();
+  }
+
+  private checkLog(): void {
+    const bad = this.world.log.find((line) => line.level !== 'info');
+    if (bad !== undefined) throw new Error(`the engine complains: ${JSON.stringify(bad)}`);
+  }
+
+  private checkView(): void {
+    const view = this.view();
+    for (const volume of this.model.volumes.values()) {
+      const info = view.volumes.get(volume.name);
+      if (info === undefined) throw new Error(`${volume.name} is gone`);
+      if (info.sizeBytes !== volume.blocks * BLOCK)
+        throw new Error(`${volume.name} has ${info.sizeBytes} bytes instead of ${volume.blocks * BLOCK}`);
+      const state = info.state === 'online';
+      if (state === volume.offline) throw new Error(`${volume.name} is ${info.state}: ${info.error}`);
+    }
+    if (view.volumes.size !== this.model.volumes.size)
+      throw new Error(`there are ${[...view.volumes.keys()]} instead of ${[...this.model.volumes.keys()]}`);
+    for (const mapping of [...this.model.mappings.values()]) {
+      if (view.mappings.has(mapping.name)) continue;
+      // A plain one ends when it is complete, and any ends when its source is no more.
+      const ends = mapping.started && (!mapping.incremental || !this.model.volumes.has(mapping.source));
+      if (!ends) throw new Error(`mapping ${mapping.name} is gone`);
+      this.model.mappings.delete(mapping.name);
+    }
+  }
+
+  private readAll(volume: ModelVolume, each: (block: number, seen: number) => void): void {
+    const { core, runner } = this.world;
+    const target = core.volumeByName(volume.name)!;
+    for (let first = 0; first < volume.blocks; ) {
+      const count = Math.min(volume.blocks - first, this.random.between(1, 256));
+      const block = { bytes: new Uint8Array(count * BLOCK), address: 0 };
+      runner.run(`check ${volume.name}`, core.read(target, first * BLOCK, count * BLOCK, block, 0));
+      for (let i = 0; i < count; i++) each(first + i, this.tags.of(block.bytes, i * BLOCK));
+      first += count;
+    }
+  }
+
+  private compare(volume: ModelVolume): void {
+    if (volume.unspecified) {
+      const cells: Cell[] = [];
+      this.readAll(volume, (_, seen) => void cells.push(seen));
+      volume.specify(cells, this.model.tick());
+      return;
+    }
+    this.readAll(volume, (b, seen) => {
+      const cell = volume.cells[b]!;
+      const options = optionsOf(cell);
+      if (!options.includes(seen)) this.wrong(volume, b, seen, options);
+      if (cell instanceof Unknown) cell.settle(seen);
+    });
+  }
+
+  /** Let all background work come to its end. */
+  private settle(): void {
+    this.world.runner.runUntilAnswered();
+    this.note('settle');
+    const { core, runner, disk } = this.world;
+    const limit = disk.now + 3600 * 1e6;
+    for (;;) {
+      const pool = this.instantly(core.pool());
+      const copying = this.instantly(core.listMappings()).filter(
+        (m) => m.state === 'copying' && m.copyRate > 0,
+      );
+      if (pool.retired === 0 && copying.length === 0) break;
+      if (disk.now > limit || !runner.advance()) {
+        const left = copying.map((m) => `${m.name} lacks ${m.remainingBytes}`).join(', ');
+        throw new Error(`the background work does not end: ${pool.retired} retired volumes; ${left}`);
+      }
+    }
+    this.quiet();
+  }
+
+  private crash(): void {
+    const kind = this.random.weighted({ death: 50, power: 40, close: 10 });
+    this.report.crashes++;
+    this.count(`crash: ${kind}`);
+    if (kind === 'close') {
+      this.quiet();
+      this.note('close');
+      this.world.close(this.random.chance(0.5));
+      this.world.open();
+      this.quiet();
+      return;
+    }
+    let powerLost = kind === 'power';
+    // Most of what can go wrong is in the middle of much.
+    for (let n = this.random.int(8); n > 0; n--) this.startOne();
+    this.advance(this.random.int(60));
+    this.pull(kind);
+    // It may happen again before the engine has opened the pool.
+    while (!this.open(this.random.chance(0.3) ? this.random.int(300) : Number.POSITIVE_INFINITY)) {
+      const again = this.random.chance(0.4) ? 'power' : 'death';
+      powerLost ||= again === 'power';
+      this.pull(again);
+    }
+    this.afterCrash(powerLost);
+    // What a new engine has not done yet shows when it dies soon.
+    if (!this.random.chance(0.3)) return;
+    for (let n = this.random.int(10); n > 0; n--) this.startOne();
+    this.advance(this.random.int(200));
+    this.crash();
+  }
+
+  private pull(kind: 'death' | 'power'): void {
+    this.note(kind);
+    if (kind === 'power') this.world.losePower();
+    else this.world.processDeath();
+  }
+
+  /** Open the pool within so many steps; whether it was enough. */
+  private open(stepsMax: number): boolean {
+    let opened = false;
+    this.world.beginOpen(() => {
+      opened = true;
+    });
+    for (let i = 0; !opened && i < stepsMax; i++) this.world.runner.advanceOrFail();
+    return opened;
+  }
+
+  private afterCrash(powerLost: boolean): void {
+    const view = this.view();
+    for (const control of this.controls) {
+      const happened = control.happened(view);
+      this.note(`  ${happened ? 'happened' : 'did not happen'}: ${control.name}`);
+      if (happened) control.done({ result: null, view, powerLost });
+      else control.undone();
+      control.release();
+    }
+    this.controls.clear();
+    this.checkView();
+    const host = [...this.host];
+    this.host.clear();
+    if (powerLost) for (const volume of this.model.volumes.values()) this.adopt(volume);
+    else for (const op of host) this.resend(op);
+    this.checkLog();
+  }
+
+  /** What the kernel does with requests that a dead engine did not answer. */
+  private resend(op: HostOp): void {
+    if (op.watch !== null) op.volume.unwatch(op.watch);
+    if (this.model.volumes.get(op.volume.name) === op.volume) this.submitHost(op);
+  }
+
+  /** Compare with what a loss of power may have left, and take that from here on. */
+  private adopt(volume: ModelVolume): void {
+    if (volume.offline) {
+      volume.adopt(volume.cells);
+      return;
+    }
+    const seenCells: Cell[] = [];
+    this.readAll(volume, (b, seen) => {
+      const options = volume.afterPowerLoss(b);
+      const exact = volume.isDurable(b);
+      seenCells.push(seen);
+      if (volume.unspecified) return;
+      if (!options.includes(seen) && (exact || !this.tags.isMadeOf(seen, options)))
+        this.wrong(volume, b, seen, options);
+      const cell = volume.cells[b]!;
+      if (exact && cell instanceof Unknown) cell.settle(seen);
+    });
+    volume.adopt(seenCells);
+  }
+
+  /** At the end: delete everything, and nothing is left behind. */
+  private tearDown(): void {
+    this.note('tear down');
+    const { core, runner, disk, memory } = this.world;
+    while (this.model.volumes.size > 0) {
+      const volume = this.random.pick([...this.model.volumes.values()]);
+      const plan = volume.readOnly ? core.deleteSnapshot(volume.name) : core.deleteVolume(volume.name);
+      runner.run(`delete ${volume.name}`, plan);
+      this.model.forget(volume.name);
+      if (this.random.chance(0.3)) this.settle();
+    }
+    this.settle();
+    if (this.view().mappings.size > 0)
+      throw new Error(`mappings are left: ${[...this.view().mappings.keys()]}`);
+    this.world.runner.run('close', core.close());
+    const files = [...disk.files.keys()].filter((file) => file !== 'log');
+    if (files.length > 0) throw new Error(`files are left behind: ${files}`);
+    const rows = disk.rows().filter((row) => row.table !== 'engine');
+    if (rows.length > 0) throw new Error(`rows are left behind: ${JSON.stringify(rows)}`);
+    if (memory.taken > 0) throw new Error(`${memory.taken} blocks of memory were not given back`);
+  }
+}

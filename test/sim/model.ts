@@ -1,0 +1,292 @@
+/**
+ * The naive model: what every block of every volume must be, without grains, bitmaps, chains or logs.
+ *
+ * A volume is an array with one *cell* for each block of 4096 bytes. A cut or sync copies the whole array. While host
+ * writes are under way the outcome is not one value: a cell may be Unknown, one of several values, until a read shows
+ * which. Copies share the Unknown, so what one of them shows binds all.
+ *
+ * A cut is one instant: what it shows of the writes that were under way at the same time must fit to a moment that lies
+ * after the submission of each write that it shows and before the end of each write that it does not (Instant). For a
+ * consistency group that moment is the same for all.
+ */
+
+/** A tag (tags.ts), or one of several. */
+export type Cell = number | Unknown;
+
+/** A host write (or discard: tag 0) over one block; times count submissions and ends of everything. */
+export type BlockWrite = { tag: number; submittedAt: number; endedAt: number };
+
+export const PENDING = Number.POSITIVE_INFINITY;
+
+/** The moment of a cut, as far as it is known: strictly between. */
+export class Instant {
+  private after: number;
+  private before: number;
+  private readonly what: string;
+
+  constructor(what: string, after: number, before: number) {
+    this.what = what;
+    this.after = after;
+    this.before = before;
+  }
+
+  narrow(after: number, before: number): void {
+    this.after = Math.max(this.after, after);
+    this.before = Math.min(this.before, before);
+    if (this.after >= this.before)
+      throw new Error(
+        `${this.what} shows no single instant: it would be after ${this.after} and before ${this.before}`,
+      );
+  }
+}
+
+/** Either `first` or what one of the writes, in order, left. */
+export class Unknown {
+  private readonly first: Cell;
+  private readonly writes: readonly BlockWrite[];
+  private readonly instant: Instant | null;
+  private value: number | null = null;
+
+  constructor(first: Cell, writes: readonly BlockWrite[], instant: Instant | null) {
+    this.first = first;
+    this.writes = writes;
+    this.instant = instant;
+  }
+
+  get options(): number[] {
+    if (this.value !== null) return [this.value];
+    return [...optionsOf(this.first), ...this.writes.map((write) => write.tag)];
+  }
+
+  /** It was seen to be `tag`, one of the options. */
+  settle(tag: number): void {
+    if (this.value !== null) return;
+    this.value = tag;
+    const fits = this.writes.flatMap((write, i) => (write.tag === tag ? [i] : []));
+    const firstFits = optionsOf(this.first).includes(tag);
+    // The same value in two places (zeros) tells nothing about the moment.
+    if (fits.length + (firstFits ? 1 : 0) !== 1) return;
+    if (firstFits && this.first instanceof Unknown) this.first.settle(tag);
+    const shown = firstFits ? -1 : fits[0]!;
+    this.instant?.narrow(this.writes[shown]?.submittedAt ?? 0, this.writes[shown + 1]?.endedAt ?? PENDING);
+  }
+}
+
+export function optionsOf(cell: Cell): number[] {
+  return cell instanceof Unknown ? cell.options : [cell];
+}
+
+/** Watches what could be seen of some blocks while something is under way. */
+export type Watch = { first: number; end: number; writes: Map<number, BlockWrite[]>; before: Cell[] };
+
+export class ModelVolume {
+  readonly name: string;
+  readonly grain: number;
+  readonly readOnly: boolean;
+  cells: Cell[];
+  /** Being deleted. */
+  dying = false;
+  growing = false;
+  /** Cuts of it under way. */
+  cutting = 0;
+  /** Its copy was stopped half-way: no content, and no I/O. */
+  offline = false;
+  /** Its mapping was deleted before it was complete: its content is nobody's, until it is looked at. */
+  unspecified = false;
+  /** Cut when the power went and not reported: what was not flushed in its source may be missing. */
+  loose = false;
+  /** Counts beginnings and ends of what exchanges the content under the host's feet. */
+  exchanges = 0;
+  /** Host writes under way, by block. */
+  readonly pending = new Map<number, BlockWrite>();
+  /** What a block may fall back to when the power goes: its values since the last flush, the durable one first. */
+  private readonly unflushed = new Map<number, { cell: Cell; endedAt: number }[]>();
+  private readonly watches = new Set<Watch>();
+
+  constructor(name: string, grain: number, readOnly: boolean, cells: Cell[]) {
+    this.name = name;
+    this.grain = grain;
+    this.readOnly = readOnly;
+    this.cells = cells;
+  }
+
+  get blocks(): number {
+    return this.cells.length;
+  }
+
+  isFree(first: number, end: number): boolean {
+    for (let b = first; b < end; b++) if (this.pending.has(b)) return false;
+    return true;
+  }
+
+  beginWrite(first: number, tags: readonly number[], at: number): void {
+    tags.forEach((tag, i) => {
+      const write = { tag, submittedAt: at, endedAt: PENDING };
+      this.pending.set(first + i, write);
+      for (const watch of this.watches) note(watch, first + i, write);
+    });
+  }
+
+  endWrite(first: number, count: number, at: number): void {
+    for (let b = first; b < first + count; b++) {
+      const write = this.pending.get(b)!;
+      write.endedAt = at;
+      this.pending.delete(b);
+      this.remember(b, write.tag, at);
+      this.cells[b] = write.tag;
+    }
+  }
+
+  /** The write failed: it left the old content or the new one. */
+  failWrite(first: number, count: number, at: number): void {
+    for (let b = first; b < first + count; b++) {
+      const write = this.pending.get(b)!;
+      this.pending.delete(b);
+      this.remember(b, write.tag, at);
+      this.cells[b] = new Unknown(this.cells[b]!, [write], null);
+    }
+  }
+
+  private remember(block: number, tag: number, at: number): void {
+    const values = this.unflushed.get(block);
+    if (values !== undefined) values.push({ cell: tag, endedAt: at });
+    else
+      this.unflushed.set(block, [
+        { cell: this.cells[block]!, endedAt: 0 },
+        { cell: tag, endedAt: at },
+      ]);
+  }
+
+  /** A flush that was submitted at `at` has ended. */
+  flushed(at: number): void {
+    for (const [block, values] of this.unflushed) {
+      const last = values.findLastIndex((value) => value.endedAt < at);
+      values.splice(0, last);
+      if (values.length === 1) this.unflushed.delete(block);
+    }
+  }
+
+  /** From here on until `unwatch`, note all that these blocks may be seen as; also such as are yet to come. */
+  watch(first = 0, end = Number.POSITIVE_INFINITY): Watch {
+    const watch: Watch = { first, end, writes: new Map(), before: this.cells.slice(first, end) };
+    for (const [block, write] of this.pending) note(watch, block, write);
+    this.watches.add(watch);
+    return watch;
+  }
+
+  unwatch(watch: Watch): void {
+    this.watches.delete(watch);
+  }
+
+  /** The content at some instant of the watch (which covers the whole volume), made `blocks` long. */
+  static cellsAt(watch: Watch, blocks: number, instant: Instant): Cell[] {
+    return Array.from({ length: blocks }, (_, b) => {
+      const cell = watch.before[b] ?? 0;
+      const writes = watch.writes.get(b);
+      return writes === undefined ? cell : new Unknown(cell, writes, instant);
+    });
+  }
+
+  /**
+   * Everything up to `end` is exchanged; from there on the content stays, or is cleared. `own`: host writes of the volume
+   * itself since the exchange began; they may come after it.
+   */
+  replace(cells: Cell[], own: Watch, end: number, at: number): void {
+    this.cells = cells.map((cell, b) =>
+      b < end ? this.replaced(b, cell, own) : this.keptOrCleared(b, cell, at),
+    );
+  }
+
+  private replaced(b: number, cell: Cell, own: Watch): Cell {
+    this.unflushed.delete(b);
+    const last = own.writes.get(b)?.findLast((write) => write.endedAt !== PENDING);
+    if (last === undefined) return cell;
+    const mixed = new Unknown(cell, [last], null);
+    this.unflushed.set(b, [
+      { cell, endedAt: 0 },
+      { cell: mixed, endedAt: last.endedAt },
+    ]);
+    return mixed;
+  }
+
+  private keptOrCleared(b: number, cell: Cell, at: number): Cell {
+    const others = [0, ...optionsOf(cell)].map((tag) => ({ tag, submittedAt: 0, endedAt: PENDING }));
+    const either = new Unknown(this.cells[b]!, others, null);
+    this.unflushed.get(b)?.push({ cell: either, endedAt: at });
+    return either;
+  }
+
+  grow(blocks: number): void {
+    while (this.cells.length < blocks) this.cells.push(0);
+  }
+
+  /** What was read of a volume that lost its content. It is durable, but for what the host wrote meanwhile over zeros. */
+  specify(cells: Cell[], at: number): void {
+    this.cells = cells;
+    for (const [block, values] of this.unflushed) {
+      values.push({ cell: 0, endedAt: 0 }, { cell: cells[block]!, endedAt: at });
+    }
+    this.unspecified = false;
+  }
+
+  /** Whether a loss of power now cannot change the block. */
+  isDurable(block: number): boolean {
+    return !this.loose && !this.pending.has(block) && !this.unflushed.has(block);
+  }
+
+  /** The power went: what each block may be now. */
+  afterPowerLoss(block: number): number[] {
+    const pending = this.pending.get(block);
+    const values = this.unflushed.get(block)?.map((value) => value.cell) ?? [this.cells[block]!];
+    return [...values.flatMap(optionsOf), ...(pending === undefined ? [] : [pending.tag])];
+  }
+
+  /** After a loss of power: what was read is what is there. */
+  adopt(cells: Cell[]): void {
+    this.cells = cells;
+    this.loose = false;
+    this.unspecified = false;
+    this.unflushed.clear();
+    this.pending.clear();
+    this.watches.clear();
+  }
+}
+
+function note(watch: Watch, block: number, write: BlockWrite): void {
+  if (block < watch.first || block >= watch.end) return;
+  const writes = watch.writes.get(block);
+  if (writes === undefined) watch.writes.set(block, [write]);
+  else writes.push(write);
+}
+
+export type ModelMapping = {
+  name: string;
+  source: string;
+  target: string;
+  incremental: boolean;
+  started: boolean;
+};
+
+export class Model {
+  readonly volumes = new Map<string, ModelVolume>();
+  readonly mappings = new Map<string, ModelMapping>();
+  private ordinal = 1;
+
+  /** The next moment: every submission and every end has one of its own. */
+  tick(): number {
+    return this.ordinal++;
+  }
+
+  mappingTo(target: string): ModelMapping | undefined {
+    for (const mapping of this.mappings.values()) if (mapping.target === target) return mapping;
+    return undefined;
+  }
+
+  /** The volume is deleted, and with it mappings to it, and those from it that had not begun. */
+  forget(name: string): void {
+    this.volumes.delete(name);
+    for (const mapping of [...this.mappings.values()])
+      if (mapping.target === name || (mapping.source === name && !mapping.started))
+        this.mappings.delete(mapping.name);
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * A machine for the core: disk, memory, clock and shared words; engines that come and go on it.
+ *
+ * Memory given out holds garbage, and so does memory that was given back: who uses a block too early or too late writes
+ * or reads something that no test ever wrote.
+ */
+import { assert } from '../../src/base/errors.ts';
+import { Core } from '../../src/core/core.ts';
+import type { Block } from '../../src/core/ops.ts';
+import type { Clock, Listener, Memory } from '../../src/core/ports.ts';
+import type { Random } from './random.ts';
+import { SimDisk } from './sim-disk.ts';
+import { BLOCK, SimFile } from './sim-file.ts';
+import { SimRunner } from './sim-runner.ts';
+
+const GARBAGE = 0xdb;
+const WORDS = 3 * 2 ** 20;
+
+class SimMemory implements Memory {
+  private readonly free = new Map<number, Block[]>();
+  private readonly out = new Set<Block>();
+
+  get taken(): number {
+    return this.out.size;
+  }
+
+  take(bytes: number): Block {
+    assert(bytes > 0 && bytes % BLOCK === 0 && bytes <= 2 * 2 ** 20, `a block of ${bytes} bytes`);
+    const block = this.free.get(bytes)?.pop() ?? { bytes: new Uint8Array(bytes), address: 0 };
+    block.bytes.fill(GARBAGE);
+    this.out.add(block);
+    return block;
+  }
+
+  give(block: Block): void {
+    assert(this.out.delete(block), 'a block was given back that is not out');
+    block.bytes.fill(GARBAGE);
+    const same = this.free.get(block.bytes.length);
+    if (same === undefined) this.free.set(block.bytes.length, [block]);
+    else same.push(block);
+  }
+}
+
+class SimClock implements Clock {
+  private readonly disk: SimDisk;
+  private last = 0;
+  constructor(disk: SimDisk) {
+    this.disk = disk;
+  }
+  /** Never the same twice, so that two cuts can be told apart by their time. */
+  now(): number {
+    this.last = Math.max(this.last + 1, 1_700_000_000_000 + Math.floor(this.disk.now / 1000));
+    return this.last;
+  }
+  micros(): number {
+    return this.disk.now;
+  }
+}
+
+export type LogLine = { level: string; message: string; fields: Record<string, unknown> };
+
+export class SimWorld {
+  readonly disk: SimDisk;
+  readonly clock: SimClock;
+  readonly log: LogLine[] = [];
+  private readonly random: Random;
+  private readonly words = new Uint32Array(WORDS);
+  private readonly logBytes: number;
+  private wordsSurvived = false;
+  memory = new SimMemory();
+  runner: SimRunner;
+  core: Core;
+
+  constructor(random: Random, logBytes: number) {
+    this.random = random;
+    this.logBytes = logBytes;
+    this.disk = new SimDisk(random.fork());
+    // As the engine makes it with the pool.
+    this.disk.files.set('log', SimFile.preallocated(logBytes));
+    this.clock = new SimClock(this.disk);
+    [this.runner, this.core] = this.engine();
+  }
+
+  private engine(): [SimRunner, Core] {
+    const runner = new SimRunner(this.disk, this.random.fork());
+    const listener: Listener = {
+      mappingChanged: () => {},
+      log: (level, message, fields) => void this.log.push({ level, message, fields }),
+    };
+    this.memory = new SimMemory();
+    const { memory, clock, words, logBytes } = this;
+    return [runner, new Core({ runner, memory, clock, listener, words, logBytes })];
+  }
+
+  /** Open the pool, as a new engine does. */
+  open(): void {
+    this.beginOpen(() => {});
+    this.runner.runUntilAnswered();
+  }
+
+  /** The same, with the answer when it is there: somebody may pull the plug before. */
+  beginOpen(opened: () => void): void {
+    const rows = this.disk.rows();
+    this.sweep(rows);
+    const plan = this.core.open({ rows, damaged: [], shmSurvived: this.wordsSurvived });
+    this.runner.call('open', plan, (error) => {
+      if (error !== null) throw error;
+      // From here on a death of the process leaves words that mean something.
+      this.wordsSurvived = true;
+      opened();
+    });
+  }
+
+  /** Files that no row names were being made or removed when the engine died: the engine deletes them before it opens. */
+  private sweep(rows: { table: string; key: number; row: object }[]): void {
+    const named = new Set(['log']);
+    for (const { table, row } of rows) {
+      if (table === 'volume') named.add(`volumes/${(row as { file: number }).file}.data`);
+      if (table === 'bitmap')
+        named.add(`bitmaps/${(row as { id: number }).id}.${(row as { gen: number }).gen}`);
+    }
+    for (const path of [...this.disk.files.keys()]) if (!named.has(path)) this.disk.files.delete(path);
+  }
+
+  /** SIGKILL. Shared words, what was written, and the disk's cache survive. */
+  processDeath(): void {
+    this.disk.processDeath();
+    [this.runner, this.core] = this.engine();
+  }
+
+  losePower(): void {
+    this.disk.losePower();
+    this.words.fill(0);
+    this.wordsSurvived = false;
+    [this.runner, this.core] = this.engine();
+  }
+
+  /** A clean end: everything is answered and closed. The words may or may not be kept. */
+  close(keepWords: boolean): void {
+    this.runner.run('close', this.core.close());
+    this.disk.processDeath();
+    if (!keepWords) {
+      this.words.fill(0);
+      this.wordsSurvived = false;
+    }
+    [this.runner, this.core] = this.engine();
+  }
+}

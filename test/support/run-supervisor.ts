@@ -1,0 +1,19 @@
+/** A supervisor in a process of its own, with a stand-in for the engine. Arguments: pool, run directories, mode. */
+import path from 'node:path';
+import process from 'node:process';
+import { supervise } from '../../src/engine/supervisor.ts';
+
+const [, , poolDir = '', runBase = '', mode = ''] = process.argv;
+const engine = path.join(import.meta.dirname, 'fake-engine-process.ts');
+try {
+  process.exitCode = await supervise({
+    poolDir,
+    runBase,
+    endpoint: 'unix:///nowhere',
+    logBytes: 4 * 1024 * 1024,
+    child: [process.execPath, engine, mode],
+  });
+} catch (error) {
+  process.stderr.write(`${(error as Error).name}: ${(error as Error).message}\n`);
+  process.exitCode = 1;
+}
