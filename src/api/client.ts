@@ -4,6 +4,7 @@
  * Every call but watching has a deadline, so that nobody waits for an engine that hangs. A call during a restart of
  * the engine waits for it a few seconds; where there is no socket at all, it fails at once.
  */
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import {
   type CallOptions,
@@ -15,12 +16,14 @@ import {
 } from '@grpc/grpc-js';
 import { FlashCopyError } from '../base/errors.ts';
 import type {
+  CloneVolume,
   Counters,
   CreateMapping,
   CreateSnapshot,
   CreateVolume,
   MappingInfo,
   PoolInfo,
+  RangePage,
   VolumeInfo,
 } from '../base/model.ts';
 import * as wire from './convert.ts';
@@ -31,6 +34,7 @@ import type { EngineClient } from './generated/flashcopy/engine/v1/Engine.ts';
 import type { ListMappingsResponse__Output } from './generated/flashcopy/engine/v1/ListMappingsResponse.ts';
 import type { ListVolumesResponse__Output } from './generated/flashcopy/engine/v1/ListVolumesResponse.ts';
 import type { Mapping__Output } from './generated/flashcopy/engine/v1/Mapping.ts';
+import type { RangePage__Output } from './generated/flashcopy/engine/v1/RangePage.ts';
 import type { Volume__Output } from './generated/flashcopy/engine/v1/Volume.ts';
 import { engineService } from './service.ts';
 import { errorOf } from './status.ts';
@@ -111,10 +115,7 @@ export class RemoteEngine implements EngineApi {
     await this.call(`deleting ${name}`, CALL_MS, (o, done) => this.client.deleteSnapshot({ name }, o, done));
   }
 
-  async cloneVolume(
-    source: string,
-    request: CreateVolume & { copyRate?: number; incremental?: boolean },
-  ): Promise<VolumeInfo> {
+  async cloneVolume(source: string, request: CloneVolume): Promise<VolumeInfo> {
     const volume = wire.createVolumeToWire(request);
     const message = {
       source,
@@ -125,6 +126,22 @@ export class RemoteEngine implements EngineApi {
     return this.volume(`cloning ${source}`, LONG_CALL_MS, (o, done) =>
       this.client.cloneVolume(message, o, done),
     );
+  }
+
+  async allocatedRanges(name: string, from: number, limit: number): Promise<RangePage> {
+    const message = { name, from: wire.whole('offset', from), limit: wire.whole('limit', limit) };
+    const page = await this.call<RangePage__Output>(`looking at ${name}`, CALL_MS, (o, done) =>
+      this.client.allocatedRanges(message, o, done),
+    );
+    return wire.rangePageFromWire(page);
+  }
+
+  async changedRanges(base: string, name: string, from: number, limit: number): Promise<RangePage> {
+    const message = { base, name, from: wire.whole('offset', from), limit: wire.whole('limit', limit) };
+    const page = await this.call<RangePage__Output>(`comparing ${base} and ${name}`, CALL_MS, (o, done) =>
+      this.client.changedRanges(message, o, done),
+    );
+    return wire.rangePageFromWire(page);
   }
 
   async createMapping(request: CreateMapping): Promise<MappingInfo> {
@@ -140,15 +157,15 @@ export class RemoteEngine implements EngineApi {
     );
   }
 
-  async startMappings(names: string[]): Promise<MappingInfo[]> {
+  async startMappings(names: string[], request = randomUUID()): Promise<MappingInfo[]> {
     return this.mappings(`starting ${names.join(', ')}`, LONG_CALL_MS, (o, done) =>
-      this.client.startMappings({ names }, o, done),
+      this.client.startMappings({ names, request }, o, done),
     );
   }
 
-  async syncMapping(name: string): Promise<MappingInfo> {
+  async syncMapping(name: string, request = randomUUID()): Promise<MappingInfo> {
     return this.mapping(`syncing ${name}`, LONG_CALL_MS, (o, done) =>
-      this.client.syncMapping({ name }, o, done),
+      this.client.syncMapping({ name, request }, o, done),
     );
   }
 

@@ -10,9 +10,11 @@ import type {
   CreateMapping,
   CreateSnapshot,
   CreateVolume,
+  Labels,
   MappingInfo,
   MappingState,
   Provisioning,
+  RangePage,
   VolumeInfo,
 } from '../base/model.ts';
 import type { CowFailure__Output } from './generated/flashcopy/engine/v1/CowFailure.ts';
@@ -24,6 +26,10 @@ import type {
 import type { Mapping, Mapping__Output } from './generated/flashcopy/engine/v1/Mapping.ts';
 import type { MappingState__Output } from './generated/flashcopy/engine/v1/MappingState.ts';
 import type { Provisioning__Output } from './generated/flashcopy/engine/v1/Provisioning.ts';
+import type {
+  RangePage__Output,
+  RangePage as RangePageMessage,
+} from './generated/flashcopy/engine/v1/RangePage.ts';
 import type { Volume, Volume__Output } from './generated/flashcopy/engine/v1/Volume.ts';
 import type { VolumeKind__Output } from './generated/flashcopy/engine/v1/VolumeKind.ts';
 import type { VolumeState__Output } from './generated/flashcopy/engine/v1/VolumeState.ts';
@@ -96,6 +102,14 @@ export function mappingFromWire(mapping: Mapping__Output): MappingInfo {
   return { ...mapping, state: wordOf(mappingStates, mapping.state) };
 }
 
+export function rangePageToWire({ next, ...page }: RangePage): RangePageMessage {
+  return { ...page, ...(next !== null && { next }) };
+}
+
+export function rangePageFromWire({ ranges, next, sizeBytes }: RangePage__Output): RangePage {
+  return { ranges, next: next ?? null, sizeBytes };
+}
+
 /** The wire would cut the fraction off without a word, and the engine could not refuse what it does not see. */
 export function whole(what: string, value: number): number {
   if (Number.isSafeInteger(value)) return value;
@@ -103,24 +117,26 @@ export function whole(what: string, value: number): number {
 }
 
 export function createVolumeToWire(request: CreateVolume): CreateVolumeRequest {
-  const { name, sizeBytes, grainBytes = 0, provisioning, cowFailure } = request;
+  const { name, sizeBytes, grainBytes = 0, provisioning, cowFailure, labels } = request;
   return {
     name,
     sizeBytes: whole('size', sizeBytes),
     grainBytes: whole('grain', grainBytes),
     ...(provisioning && { provisioning: provisionings[provisioning] }),
     ...(cowFailure && { cowFailure: cowFailures[cowFailure] }),
+    ...(labels && { labels }),
   };
 }
 
 export function createVolumeFromWire(request: CreateVolumeRequest__Output): CreateVolume {
-  const { name, sizeBytes, grainBytes } = request;
+  const { name, sizeBytes, grainBytes, labels } = request;
   const provisioning = choiceOf(provisionings, request.provisioning);
   const cowFailure = choiceOf(cowFailures, request.cowFailure);
   return {
     name,
     sizeBytes,
     grainBytes,
+    labels,
     ...(provisioning && { provisioning }),
     ...(cowFailure && { cowFailure }),
   };
@@ -135,9 +151,10 @@ export function createSnapshotFromWire(request: {
   name: string;
   source: string;
   copyRate?: number;
+  labels?: Labels;
 }): CreateSnapshot {
-  const { name, source } = request;
-  return { name, source, ...copyRateOf(request) };
+  const { name, source, labels = {} } = request;
+  return { name, source, labels, ...copyRateOf(request) };
 }
 
 /** 0 is a copy rate, so an absent one must stay absent. */

@@ -6,12 +6,14 @@
  * Every call is atomic, and idempotent where its comment says so. Failures are FlashCopyErrors.
  */
 import type {
+  CloneVolume,
   Counters,
   CreateMapping,
   CreateSnapshot,
   CreateVolume,
   MappingInfo,
   PoolInfo,
+  RangePage,
   VolumeInfo,
 } from '../base/model.ts';
 
@@ -33,18 +35,30 @@ export interface EngineApi {
   createSnapshots(requests: CreateSnapshot[]): Promise<VolumeInfo[]>;
   deleteSnapshot(name: string): Promise<void>;
   /** A new volume with the content of a snapshot or volume, usable at once. sizeBytes 0: the source's size. */
-  cloneVolume(
-    source: string,
-    request: CreateVolume & { copyRate?: number; incremental?: boolean },
-  ): Promise<VolumeInfo>;
+  cloneVolume(source: string, request: CloneVolume): Promise<VolumeInfo>;
+
+  /**
+   * Parts of a volume or snapshot that may hold something other than zeros, from byte `from` on, at most `limit` of them.
+   * Of a volume that is written meanwhile each page is of its own moment.
+   */
+  allocatedRanges(name: string, from: number, limit: number): Promise<RangePage>;
+  /**
+   * What was written between two snapshots of one volume, or since snapshot `base` in its volume `name`; the same
+   * paging. From the record of changes, no data is read. InvalidArgument if they are not of one volume, or `base` is
+   * the younger.
+   */
+  changedRanges(base: string, name: string, from: number, limit: number): Promise<RangePage>;
 
   createMapping(request: CreateMapping): Promise<MappingInfo>;
   /** Flush the source, discard the target's content: from here on the target shows nothing of its own. */
   prepareMapping(name: string): Promise<MappingInfo>;
-  /** Cut, prepared or not; several names: one instant for all. */
-  startMappings(names: string[]): Promise<MappingInfo[]>;
+  /**
+   * Cut, prepared or not; several names: one instant for all. `request` names this very wish: asked again with the same
+   * one, after a time-out say, nothing is done a second time. So for `syncMapping`.
+   */
+  startMappings(names: string[], request?: string): Promise<MappingInfo[]>;
   /** Bring the target to now, copying only what changed. Returns when the new cut is made; the copy goes on behind it. */
-  syncMapping(name: string): Promise<MappingInfo>;
+  syncMapping(name: string, request?: string): Promise<MappingInfo>;
   stopMapping(name: string): Promise<MappingInfo>;
   setCopyRate(name: string, copyRate: number): Promise<MappingInfo>;
   /** A mapping that is still copying needs force: its target loses its content. */

@@ -136,10 +136,17 @@ function handlersOf(api: EngineApi): EngineHandlers {
       return volume(api.cloneVolume(source, { ...created, incremental, ...wire.copyRateOf(request) }));
     }),
 
+    AllocatedRanges: unary(async ({ name, from, limit }) =>
+      wire.rangePageToWire(await api.allocatedRanges(name, from, limit)),
+    ),
+    ChangedRanges: unary(async ({ base, name, from, limit }) =>
+      wire.rangePageToWire(await api.changedRanges(base, name, from, limit)),
+    ),
+
     CreateMapping: unary(async (request) => mapping(api.createMapping(wire.createMappingFromWire(request)))),
     PrepareMapping: unary(({ name }) => mapping(api.prepareMapping(name))),
-    StartMappings: unary(({ names }) => mappings(api.startMappings(names))),
-    SyncMapping: unary(({ name }) => mapping(api.syncMapping(name))),
+    StartMappings: unary(({ names, request }) => mappings(api.startMappings(names, request))),
+    SyncMapping: unary(({ name, request }) => mapping(api.syncMapping(name, request))),
     StopMapping: unary(({ name }) => mapping(api.stopMapping(name))),
     SetCopyRate: unary(({ name, copyRate }) => mapping(api.setCopyRate(name, copyRate))),
     DeleteMapping: unary(({ name, force }) => nothing(api.deleteMapping(name, force))),

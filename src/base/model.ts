@@ -7,6 +7,9 @@ export type CowFailure = 'breakSnapshot' | 'failWrite';
 export type MappingState =
   | 'idle' | 'preparing' | 'prepared' | 'copying' | 'copied' | 'stopping' | 'stopped' | 'suspended'; // biome-ignore format: one line
 
+/** What a caller wants to find again with a volume: up to 32 keys of 63 characters, values of 1024. The engine only keeps it. */
+export type Labels = Readonly<Record<string, string>>;
+
 export type VolumeInfo = {
   id: number;
   name: string;
@@ -17,7 +20,9 @@ export type VolumeInfo = {
   cowFailure: CowFailure;
   /** The volume a snapshot or an unfinished copy was cut from; empty when it depends on none. */
   source: string;
+  /** Of a snapshot or clone: the instant of its cut. */
   createdAt: number;
+  labels: Labels;
   /** '/dev/loopN' while attached, else ''. */
   device: string;
   /** 'online', or why it is not: 'suspended' (metadata or data not reachable), 'stopped' (its copy was stopped half-way). */
@@ -48,6 +53,8 @@ export type MappingInfo = {
 };
 
 export type PoolInfo = {
+  /** A UUID, from the making of the pool. */
+  id: string;
   path: string;
   totalBytes: number;
   freeBytes: number;
@@ -85,7 +92,9 @@ export type CreateVolume = {
   grainBytes?: number;
   provisioning?: Provisioning;
   cowFailure?: CowFailure;
+  labels?: Labels;
 };
+export type CloneVolume = CreateVolume & { copyRate?: number; incremental?: boolean };
 export type CreateMapping = {
   name: string;
   source: string;
@@ -93,4 +102,14 @@ export type CreateMapping = {
   copyRate?: number;
   incremental?: boolean;
 };
-export type CreateSnapshot = { name: string; source: string; copyRate?: number };
+export type CreateSnapshot = { name: string; source: string; copyRate?: number; labels?: Labels };
+
+/** A part of a volume, bytes, both multiples of its grain except at the volume's end. */
+export type ByteRange = { offset: number; length: number };
+export type RangePage = {
+  /** In order, neither touching nor overlapping. */
+  ranges: ByteRange[];
+  /** Where to go on; null at the end of the volume. */
+  next: number | null;
+  sizeBytes: number;
+};

@@ -11,12 +11,14 @@
  *   recovery.ts             from the disk or the shared memory back to all this
  */
 import type {
+  CloneVolume,
   Counters,
   CreateMapping,
   CreateSnapshot,
   CreateVolume,
   MappingInfo,
   PoolInfo,
+  RangePage,
 } from '../base/model.ts';
 import { checkpoint, checkpointBits } from './checkpoint.ts';
 import { readContent } from './content.ts';
@@ -25,6 +27,7 @@ import { flushVolume } from './flush.ts';
 import { type CoreVolumeInfo, mappingInfo, poolInfo, volumeInfo } from './info.ts';
 import * as mappings from './mappings.ts';
 import { type Block, op, type Plan } from './ops.ts';
+import { allocatedRanges, changedRanges } from './ranges.ts';
 import { reclaimLoop } from './reclaim.ts';
 import { type OpenInput, recover } from './recovery.ts';
 import { type Ports, State, together } from './state.ts';
@@ -182,11 +185,17 @@ export class Core {
     yield* volumes.deleteVolume(this.state, name, 'snapshot');
   }
 
-  *cloneVolume(
-    source: string,
-    request: CreateVolume & { copyRate?: number; incremental?: boolean },
-  ): Plan<CoreVolumeInfo> {
+  *cloneVolume(source: string, request: CloneVolume): Plan<CoreVolumeInfo> {
     return this.info(yield* volumes.cloneVolume(this.state, source, request));
+  }
+
+  *allocatedRanges(name: string, from: number, limit: number): Plan<RangePage> {
+    return yield* allocatedRanges(this.state.findVolume(name), from, limit);
+  }
+
+  *changedRanges(base: string, name: string, from: number, limit: number): Plan<RangePage> {
+    const { state } = this;
+    return changedRanges(state, state.findVolume(base), state.findVolume(name), from, limit);
   }
 
   *createMapping(request: CreateMapping): Plan<MappingInfo> {
@@ -197,12 +206,12 @@ export class Core {
     return mappingInfo(this.state, yield* mappings.prepareMapping(this.state, name));
   }
 
-  *startMappings(names: string[]): Plan<MappingInfo[]> {
-    return (yield* mappings.startMappings(this.state, names)).map((m) => mappingInfo(this.state, m));
+  *startMappings(names: string[], request = ''): Plan<MappingInfo[]> {
+    return (yield* mappings.startMappings(this.state, names, request)).map((m) => mappingInfo(this.state, m));
   }
 
-  *syncMapping(name: string): Plan<MappingInfo> {
-    return mappingInfo(this.state, yield* mappings.syncMapping(this.state, name));
+  *syncMapping(name: string, request = ''): Plan<MappingInfo> {
+    return mappingInfo(this.state, yield* mappings.syncMapping(this.state, name, request));
   }
 
   *stopMapping(name: string): Plan<MappingInfo> {

@@ -109,6 +109,8 @@ function prepare(state: State, m: Member, cutAt: number, draft: Draft): Prepared
     epoch: (target.row.epoch + (all === null ? 1 : 2)) as EpochSeq,
     sparse: target.row.provisioning === 'thin',
     offline: '',
+    cut: epoch.row.seq,
+    ...(m.fresh && { createdAt: cutAt }),
   });
   const own = target.readOnly ? null : ownEpoch(state, target, targetRow);
   const mappingRow: MappingRow = { ...m.mapping, state: 'copying', cut: epoch.row.seq, cutAt, error: '' };

@@ -1,8 +1,8 @@
 /**
  * Epochs: what was written in a volume between its cuts, kept while somebody may ask.
  *
- * Who may ask: a mapping from this volume asks for everything since its cut; a target asks for its own host writes
- * since it became one (`since`). Epochs older than all of them go; two neighbours that no question separates become
+ * Who may ask: a mapping from this volume asks for everything since its cut; who compares snapshots, for what was written
+ * between two of them; a target asks for its own host writes since it became one (`since`). Epochs older than all of them go; two neighbours that no question separates become
  * one at the next checkpoint.
  */
 import type { Bitmap } from './bitmap.ts';
@@ -15,6 +15,10 @@ import type { Epoch, Volume } from './volume.ts';
 function boundaries(state: State, volume: Volume): Set<number> {
   const set = new Set<number>();
   for (const m of state.mappingsFrom(volume)) if (m.row.cut > 0) set.add(m.row.cut);
+  // Snapshots that have become independent are still compared with each other.
+  for (const v of state.volumes.values())
+    if (v.readOnly && v.row.source === volume.row.id && v.row.cut !== undefined && !v.row.retired)
+      set.add(v.row.cut);
   if (volume.held !== null) set.add(volume.row.since);
   return set;
 }

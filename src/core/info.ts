@@ -27,6 +27,7 @@ export function volumeInfo(state: State, volume: Volume): CoreVolumeInfo {
     cowFailure: r.cowFailure,
     source: source === undefined || source.row.retired ? '' : source.name,
     createdAt: r.createdAt,
+    labels: r.labels ?? {},
     device: '',
     state: r.offline === '' ? 'online' : stopped ? 'stopped' : 'suspended',
     error: r.offline,
@@ -77,6 +78,7 @@ export function poolInfo(state: State): PoolInfo {
   const all = [...state.volumes.values()];
   const live = all.filter((v) => !v.row.retired);
   return {
+    id: '',
     path: '',
     totalBytes: 0,
     freeBytes: 0,

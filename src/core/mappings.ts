@@ -110,8 +110,9 @@ export function* prepareMapping(state: State, name: string): Plan<Mapping> {
   return mapping;
 }
 
-export function* startMappings(state: State, names: string[]): Plan<Mapping[]> {
+export function* startMappings(state: State, names: string[], request: string): Plan<Mapping[]> {
   const mappings = [...new Set(names.map((n) => state.findMapping(n)))];
+  if (mappings.length > 0 && mappings.every((m) => isDone(m, request))) return mappings;
   const members: Member[] = [];
   const check = (mapping: Mapping) => {
     const { source, target } = ends(state, mapping);
@@ -122,7 +123,7 @@ export function* startMappings(state: State, names: string[]): Plan<Mapping[]> {
   };
   for (const mapping of mappings) {
     const { source, target } = check(mapping);
-    members.push({ source, target, mapping: mapping.row, fresh: false, file: state.newId() });
+    members.push({ source, target, mapping: { ...mapping.row, request }, fresh: false, file: state.newId() });
   }
   if (new Set(members.map((m) => m.source)).size !== members.length)
     throw new FlashCopyError(
@@ -163,10 +164,14 @@ function checkStartable(mapping: Mapping): void {
   );
 }
 
-export function* syncMapping(state: State, name: string): Plan<Mapping> {
+/** Asked again with the request that made its present cut. */
+const isDone = (mapping: Mapping, request: string) => request !== '' && mapping.row.request === request;
+
+export function* syncMapping(state: State, name: string, request: string): Plan<Mapping> {
   const mapping = state.findMapping(name);
   checkIncremental(mapping);
-  yield* syncTarget(state, mapping, () => checkSyncable(state, mapping));
+  if (isDone(mapping, request)) return mapping;
+  yield* syncTarget(state, mapping, request, () => checkSyncable(state, mapping));
   startCopyLoop(state, mapping);
   return mapping;
 }

@@ -43,7 +43,7 @@ function* remove(state: State, volume: Volume): Plan<void> {
   parent?.gate.close();
   let files: PoolFile[];
   const mapping = state.mappingOf(volume);
-  const sourceOf = mapping === undefined ? undefined : state.volumes.get(mapping.row.source);
+  const sourceOf = volume.row.source === null ? undefined : state.volumes.get(volume.row.source);
   try {
     if (parent !== null) yield* parent.gate.drain();
     const gone = rowsOf(state, volume);

@@ -3,7 +3,7 @@
  * transaction for each step; nobody else does. Keys are ids from one counter, never used twice.
  */
 import type { BitmapId, EpochSeq, MappingId, VolumeId } from '../base/brands.ts';
-import type { CowFailure, MappingState, Provisioning } from '../base/model.ts';
+import type { CowFailure, Labels, MappingState, Provisioning } from '../base/model.ts';
 
 export type VolumeRow = {
   id: VolumeId;
@@ -32,6 +32,10 @@ export type VolumeRow = {
   /** Half-copied and stopped, or broken: no host I/O, with the reason. */
   offline: string;
   createdAt: number;
+  /** The epoch of its source that its cut opened; absent: not a copy. */
+  cut?: EpochSeq;
+  /** Absent: none. */
+  labels?: Labels;
 };
 
 export type MappingRow = {
@@ -45,6 +49,8 @@ export type MappingRow = {
   /** The epoch of the source that the cut opened; 0 before the first cut. */
   cut: EpochSeq;
   cutAt: number;
+  /** The request that made the cut, so that asking again does not make another; absent: not known. */
+  request?: string;
   error: string;
 };
 

@@ -39,12 +39,14 @@ const ROUNDS_MAX = 4;
 export function* syncTarget(
   state: State,
   mapping: Mapping,
+  request: string,
   check: () => { source: Volume; target: Volume },
 ): Plan<void> {
   const source = yield* state.structure.run(
     (function* () {
       const { source, target } = check();
-      yield* syncNow(state, mapping, source, target);
+      if (request !== '' && mapping.row.request === request) return source; // the same wish, twice at a time
+      yield* syncNow(state, mapping, request, source, target);
       return source;
     })(),
   );
@@ -52,7 +54,13 @@ export function* syncTarget(
   state.listener.mappingChanged(mapping.row.id);
 }
 
-function* syncNow(state: State, mapping: Mapping, source: Volume, target: Volume): Plan<void> {
+function* syncNow(
+  state: State,
+  mapping: Mapping,
+  request: string,
+  source: Volume,
+  target: Volume,
+): Plan<void> {
   for (let round = 1; ; round++) {
     // 1. An end for what changed.
     yield* withGates(state, [source, target], splitEpochs(state, [source, target]));
@@ -75,7 +83,11 @@ function* syncNow(state: State, mapping: Mapping, source: Volume, target: Volume
       const last = round === ROUNDS_MAX;
       // The readers too: a grain that one has just written, and not flushed, it may still need from where it hung.
       const gated = [...new Set([source, target, target.parent!, ...target.children])];
-      kept = yield* withGates(state, gated, switchOver(state, mapping, source, target, changed, next, last));
+      kept = yield* withGates(
+        state,
+        gated,
+        switchOver(state, mapping, request, source, target, changed, next, last),
+      );
       if (kept) return;
     } finally {
       changed.release();
@@ -174,6 +186,7 @@ function* recordLate(state: State, target: Volume, late: Bitmap): Plan<void> {
 function* switchOver(
   state: State,
   mapping: Mapping,
+  request: string,
   source: Volume,
   target: Volume,
   changed: Bitmap,
@@ -195,7 +208,7 @@ function* switchOver(
     next.row.patch = patch;
     yield* cleanReaders(state, target, changed);
     if (isAsked(state, target)) yield* recordLate(state, target, late);
-    yield* commitSync(state, mapping, source, target, next);
+    yield* commitSync(state, mapping, request, source, target, next);
     return true;
   } finally {
     late.release();
@@ -206,6 +219,7 @@ function* switchOver(
 function* commitSync(
   state: State,
   mapping: Mapping,
+  request: string,
   source: Volume,
   target: Volume,
   next: { bitmap: Bitmap; row: BitmapRow },
@@ -230,6 +244,7 @@ function* commitSync(
     state: 'copying',
     cut: at.epoch.row.seq as EpochSeq,
     cutAt: state.clock.now(),
+    request,
     error: '',
   };
   const moved = new Map<Volume, VolumeRow>();

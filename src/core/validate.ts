@@ -2,6 +2,7 @@
  * What requests may ask for. Every refusal says what was asked, what is allowed or was found, and what to do.
  */
 import { FlashCopyError } from '../base/errors.ts';
+import type { Labels } from '../base/model.ts';
 import { COPY_RATE_MAX } from './rate.ts';
 import type { State } from './state.ts';
 import type { Mapping, Volume } from './volume.ts';
@@ -11,6 +12,12 @@ export const GRAIN_DEFAULT = 4096;
 const GRAIN_MAX = 1024 * 1024;
 const SIZE_MAX = 64 * 1024 ** 4;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+/** Ranges in one answer. */
+const PAGE_MAX = 16 * 1024;
+const LABELS_MAX = 32;
+const LABEL_KEY = /^[A-Za-z0-9._/-]{1,63}$/;
+const LABEL_VALUE_MAX = 1024;
 
 const invalid = (message: string) => new FlashCopyError('InvalidArgument', message);
 
@@ -37,11 +44,33 @@ export function checkGrain(grain: number): void {
     throw invalid(`a grain of ${grain} bytes: it has to be a power of two from ${BLOCK} to ${GRAIN_MAX}`);
 }
 
+/** They are in a row of the catalog, which every change of the volume writes. */
+export function checkLabels(labels: Labels): void {
+  const entries = Object.entries(labels);
+  if (entries.length > LABELS_MAX)
+    throw invalid(`${entries.length} labels: a volume has at most ${LABELS_MAX}`);
+  for (const [key, value] of entries) {
+    if (!LABEL_KEY.test(key))
+      throw invalid(
+        `${JSON.stringify(key.slice(0, 80))} cannot be a label: use 1 to 63 letters, digits, '.', '_', '-' or '/'`,
+      );
+    if (typeof value !== 'string' || value.length > LABEL_VALUE_MAX)
+      throw invalid(`label ${key} has ${value.length} characters: at most ${LABEL_VALUE_MAX} are kept`);
+  }
+}
+
 export function checkRate(rate: number): void {
   if (!Number.isInteger(rate) || rate < 0 || rate > COPY_RATE_MAX)
     throw invalid(
       `a copy rate of ${rate}: it has to be a whole number from 0 (no background copy) to ${COPY_RATE_MAX}`,
     );
+}
+
+export function checkPage(volume: Volume, from: number, limit: number): void {
+  if (!Number.isSafeInteger(from) || from < 0 || from > volume.row.size)
+    throw invalid(`ranges of ${volume.name} from byte ${from} on: it has ${volume.row.size} bytes`);
+  if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX)
+    throw invalid(`${limit} ranges: ask for 1 to ${PAGE_MAX} at a time`);
 }
 
 /** Whether `target` may become a copy of `source`, by the mapping `self` if it exists already. */

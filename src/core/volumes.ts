@@ -3,14 +3,14 @@
  */
 import type { EpochSeq, MappingId, VolumeId } from '../base/brands.ts';
 import { EFBIG, FlashCopyError, IoError } from '../base/errors.ts';
-import type { CreateSnapshot, CreateVolume } from '../base/model.ts';
+import type { CloneVolume, CreateSnapshot, CreateVolume, Labels } from '../base/model.ts';
 import { startCopyLoop } from './copy-loop.ts';
 import { cut, type Member } from './cut.ts';
 import { op, type Plan } from './ops.ts';
 import { COPY_RATE_DEFAULT } from './rate.ts';
 import type { MappingRow, VolumeRow } from './rows.ts';
 import { put, type State } from './state.ts';
-import { checkGrain, checkName, checkRate, checkSize, GRAIN_DEFAULT } from './validate.ts';
+import { checkGrain, checkLabels, checkName, checkRate, checkSize, GRAIN_DEFAULT } from './validate.ts';
 import { Volume } from './volume.ts';
 
 const fileSize = (size: number, grain: number) => Math.ceil(size / grain) * grain;
@@ -22,6 +22,7 @@ export function* createVolume(state: State, request: CreateVolume): Plan<Volume>
   checkGrain(row.grain);
   row.provisioning = request.provisioning ?? 'thin';
   row.cowFailure = request.cowFailure ?? 'breakSnapshot';
+  label(row, request.labels);
   const existing = yield* settledName(state, request.name);
   if (existing !== undefined) return sameVolume(existing, row);
   const volume = reserveName(state, row);
@@ -84,6 +85,11 @@ function newRow(state: State, name: string, kind: VolumeRow['kind'], size: numbe
   };
 }
 
+function label(row: VolumeRow, labels: Labels = {}): void {
+  checkLabels(labels);
+  if (Object.keys(labels).length > 0) row.labels = { ...labels };
+}
+
 /** The same request again gets what is there; another one is told the field that differs. */
 function sameVolume(existing: Volume, wanted: VolumeRow): Volume {
   for (const field of ['kind', 'size', 'grain', 'provisioning', 'cowFailure', 'source'] as const) {
@@ -109,6 +115,7 @@ export function* createSnapshots(state: State, requests: CreateSnapshot[]): Plan
     source.checkOnline();
     const row = newRow(state, r.name, 'snapshot', source.row.size, source.grain);
     row.source = source.row.id;
+    label(row, r.labels);
     return row;
   });
   for (const row of rows) yield* settledName(state, row.name);
@@ -129,11 +136,7 @@ function sameSnapshot(existing: Volume, wanted: VolumeRow): Volume {
   return sameVolume(existing, { ...wanted, size: existing.row.size });
 }
 
-export function* cloneVolume(
-  state: State,
-  sourceName: string,
-  request: CreateVolume & { copyRate?: number; incremental?: boolean },
-): Plan<Volume> {
+export function* cloneVolume(state: State, sourceName: string, request: CloneVolume): Plan<Volume> {
   const source = state.findVolume(sourceName);
   source.checkOnline();
   checkName('volume', request.name);
@@ -154,6 +157,7 @@ export function* cloneVolume(
   row.provisioning = request.provisioning ?? source.row.provisioning;
   row.cowFailure = request.cowFailure ?? source.row.cowFailure;
   row.source = source.row.id;
+  label(row, request.labels);
   const existing = yield* settledName(state, request.name);
   if (existing !== undefined) return sameVolume(existing, row);
   const copy = { row, source, rate: request.copyRate ?? COPY_RATE_DEFAULT };

@@ -13,12 +13,14 @@ import path from 'node:path';
 import { FlashCopyError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import type {
+  CloneVolume,
   Counters,
   CreateMapping,
   CreateSnapshot,
   CreateVolume,
   MappingInfo,
   PoolInfo,
+  RangePage,
   VolumeInfo,
 } from '../base/model.ts';
 import { Catalog } from './catalog.ts';
@@ -140,11 +142,16 @@ export class EngineProcess {
     });
   }
 
-  async cloneVolume(
-    source: string,
-    request: CreateVolume & { copyRate?: number; incremental?: boolean },
-  ): Promise<VolumeInfo> {
+  async cloneVolume(source: string, request: CloneVolume): Promise<VolumeInfo> {
     return this.complete(await this.data.call('cloneVolume', source, request));
+  }
+
+  allocatedRanges(name: string, from: number, limit: number): Promise<RangePage> {
+    return this.data.call('allocatedRanges', name, from, limit);
+  }
+
+  changedRanges(base: string, name: string, from: number, limit: number): Promise<RangePage> {
+    return this.data.call('changedRanges', base, name, from, limit);
   }
 
   // Mappings
@@ -157,12 +164,12 @@ export class EngineProcess {
     return this.withUnusedTargets([name], () => this.data.call('prepareMapping', name));
   }
 
-  startMappings(names: string[]): Promise<MappingInfo[]> {
-    return this.withUnusedTargets(names, () => this.data.call('startMappings', names));
+  startMappings(names: string[], request = ''): Promise<MappingInfo[]> {
+    return this.withUnusedTargets(names, () => this.data.call('startMappings', names, request));
   }
 
-  syncMapping(name: string): Promise<MappingInfo> {
-    return this.withUnusedTargets([name], () => this.data.call('syncMapping', name));
+  syncMapping(name: string, request = ''): Promise<MappingInfo> {
+    return this.withUnusedTargets([name], () => this.data.call('syncMapping', name, request));
   }
 
   stopMapping(name: string): Promise<MappingInfo> {
@@ -212,7 +219,7 @@ export class EngineProcess {
     ]);
     const { provisionedBytes } = info;
     const warnings = [...info.warnings, ...warningsOf({ ...space, provisionedBytes, allocatedBytes })];
-    return { ...info, ...space, path: this.poolDir, warnings };
+    return { ...info, ...space, id: this.catalog.poolId, path: this.poolDir, warnings };
   }
 
   counters(): Promise<Counters> {

@@ -87,7 +87,7 @@ for (const [name, make] of Object.entries({ 'in process': inProcess, 'over gRPC'
           device: '',
           state: 'online',
         },
-        ...{ error: '', allocatedBytes: 0 },
+        ...{ error: '', allocatedBytes: 0, labels: {} },
       });
       assert.deepEqual(await api.createVolume({ name: 'data', sizeBytes: 10 * 1024 * GiB }), created);
       const thick = {
@@ -108,6 +108,23 @@ for (const [name, make] of Object.entries({ 'in process': inProcess, 'over gRPC'
         (await api.listVolumes()).map((volume) => volume.name),
         ['db'],
       );
+    });
+
+    it('keeps labels, and tells ranges page by page', async () => {
+      const labels = { 'csi/name': 'pvc-1' };
+      assert.deepEqual((await api.createVolume({ name: 'data', sizeBytes: GiB, labels })).labels, labels);
+      assert.deepEqual(await api.allocatedRanges('data', 4096, 7), {
+        ranges: [{ offset: 4096, length: 7 }],
+        next: 4103,
+        sizeBytes: GiB,
+      });
+      await api.createSnapshots([{ name: 'a', source: 'data', labels }]);
+      assert.deepEqual((await api.getVolume('a')).labels, labels);
+      assert.deepEqual(await api.changedRanges('a', 'data', 0, 9), {
+        ranges: [{ offset: 0, length: GiB }],
+        next: null,
+        sizeBytes: GiB,
+      });
     });
 
     it('attaches and detaches', async () => {

@@ -5,12 +5,14 @@
 import type { EngineApi } from '../../src/api/engine-api.ts';
 import { FlashCopyError } from '../../src/base/errors.ts';
 import type {
+  CloneVolume,
   Counters,
   CreateMapping,
   CreateSnapshot,
   CreateVolume,
   MappingInfo,
   PoolInfo,
+  RangePage,
   VolumeInfo,
 } from '../../src/base/model.ts';
 
@@ -36,7 +38,7 @@ export class FakeEngine implements EngineApi {
       if (same) return existing;
       throw new FlashCopyError('AlreadyExists', `Volume ${name} exists and differs. Choose another name.`);
     }
-    return this.add({ ...asked, kind: 'volume', source: '' });
+    return this.add({ ...asked, kind: 'volume', source: '', labels: request.labels ?? {} });
   }
 
   async deleteVolume(name: string): Promise<void> {
@@ -72,8 +74,8 @@ export class FakeEngine implements EngineApi {
 
   async createSnapshots(requests: CreateSnapshot[]): Promise<VolumeInfo[]> {
     const sources = requests.map(({ source }) => this.volume(source));
-    return requests.map(({ name }, i) =>
-      this.add({ ...sources[i]!, name, kind: 'snapshot', source: sources[i]!.name }),
+    return requests.map(({ name, labels = {} }, i) =>
+      this.add({ ...sources[i]!, name, labels, kind: 'snapshot', source: sources[i]!.name }),
     );
   }
 
@@ -81,10 +83,7 @@ export class FakeEngine implements EngineApi {
     return this.deleteVolume(name);
   }
 
-  async cloneVolume(
-    source: string,
-    request: CreateVolume & { copyRate?: number; incremental?: boolean },
-  ): Promise<VolumeInfo> {
+  async cloneVolume(source: string, request: CloneVolume): Promise<VolumeInfo> {
     const from = this.volume(source);
     const volume = this.add({
       ...from,
@@ -99,6 +98,17 @@ export class FakeEngine implements EngineApi {
       target: volume.name,
     });
     return volume;
+  }
+
+  async allocatedRanges(name: string, from: number, limit: number): Promise<RangePage> {
+    const { sizeBytes } = this.volume(name);
+    return { ranges: [{ offset: from, length: limit }], next: from + limit, sizeBytes };
+  }
+
+  async changedRanges(base: string, name: string, from: number): Promise<RangePage> {
+    this.volume(base);
+    const { sizeBytes } = this.volume(name);
+    return { ranges: [{ offset: from, length: sizeBytes - from }], next: null, sizeBytes };
   }
 
   async createMapping(request: CreateMapping): Promise<MappingInfo> {
@@ -191,6 +201,7 @@ export class FakeEngine implements EngineApi {
     this.fail();
     return {
       ...{
+        id: '2f6cfb04-7a5e-4f5c-8c86-0d9c4e1ce9f0',
         path: '/pool',
         totalBytes: 2 ** 41,
         freeBytes: 2 ** 40,
@@ -245,6 +256,7 @@ export class FakeEngine implements EngineApi {
         state: 'online',
         error: '',
         allocatedBytes: 0,
+        labels: volume.labels ?? {},
       },
     };
     this.volumes.set(added.id, added);

@@ -15,9 +15,12 @@ import type { ListMappingsResponse as _flashcopy_engine_v1_ListMappingsResponse,
 import type { ListVolumesResponse as _flashcopy_engine_v1_ListVolumesResponse, ListVolumesResponse__Output as _flashcopy_engine_v1_ListVolumesResponse__Output } from './flashcopy/engine/v1/ListVolumesResponse.ts';
 import type { Mapping as _flashcopy_engine_v1_Mapping, Mapping__Output as _flashcopy_engine_v1_Mapping__Output } from './flashcopy/engine/v1/Mapping.ts';
 import type { Name as _flashcopy_engine_v1_Name, Name__Output as _flashcopy_engine_v1_Name__Output } from './flashcopy/engine/v1/Name.ts';
-import type { Names as _flashcopy_engine_v1_Names, Names__Output as _flashcopy_engine_v1_Names__Output } from './flashcopy/engine/v1/Names.ts';
 import type { Pool as _flashcopy_engine_v1_Pool, Pool__Output as _flashcopy_engine_v1_Pool__Output } from './flashcopy/engine/v1/Pool.ts';
+import type { RangePage as _flashcopy_engine_v1_RangePage, RangePage__Output as _flashcopy_engine_v1_RangePage__Output } from './flashcopy/engine/v1/RangePage.ts';
+import type { RangesRequest as _flashcopy_engine_v1_RangesRequest, RangesRequest__Output as _flashcopy_engine_v1_RangesRequest__Output } from './flashcopy/engine/v1/RangesRequest.ts';
 import type { SetCopyRateRequest as _flashcopy_engine_v1_SetCopyRateRequest, SetCopyRateRequest__Output as _flashcopy_engine_v1_SetCopyRateRequest__Output } from './flashcopy/engine/v1/SetCopyRateRequest.ts';
+import type { StartMappingsRequest as _flashcopy_engine_v1_StartMappingsRequest, StartMappingsRequest__Output as _flashcopy_engine_v1_StartMappingsRequest__Output } from './flashcopy/engine/v1/StartMappingsRequest.ts';
+import type { SyncMappingRequest as _flashcopy_engine_v1_SyncMappingRequest, SyncMappingRequest__Output as _flashcopy_engine_v1_SyncMappingRequest__Output } from './flashcopy/engine/v1/SyncMappingRequest.ts';
 import type { Volume as _flashcopy_engine_v1_Volume, Volume__Output as _flashcopy_engine_v1_Volume__Output } from './flashcopy/engine/v1/Volume.ts';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
@@ -44,10 +47,13 @@ export interface ProtoGrpcType {
         Mapping: MessageTypeDefinition<_flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_Mapping__Output>
         MappingState: EnumTypeDefinition
         Name: MessageTypeDefinition<_flashcopy_engine_v1_Name, _flashcopy_engine_v1_Name__Output>
-        Names: MessageTypeDefinition<_flashcopy_engine_v1_Names, _flashcopy_engine_v1_Names__Output>
         Pool: MessageTypeDefinition<_flashcopy_engine_v1_Pool, _flashcopy_engine_v1_Pool__Output>
         Provisioning: EnumTypeDefinition
+        RangePage: MessageTypeDefinition<_flashcopy_engine_v1_RangePage, _flashcopy_engine_v1_RangePage__Output>
+        RangesRequest: MessageTypeDefinition<_flashcopy_engine_v1_RangesRequest, _flashcopy_engine_v1_RangesRequest__Output>
         SetCopyRateRequest: MessageTypeDefinition<_flashcopy_engine_v1_SetCopyRateRequest, _flashcopy_engine_v1_SetCopyRateRequest__Output>
+        StartMappingsRequest: MessageTypeDefinition<_flashcopy_engine_v1_StartMappingsRequest, _flashcopy_engine_v1_StartMappingsRequest__Output>
+        SyncMappingRequest: MessageTypeDefinition<_flashcopy_engine_v1_SyncMappingRequest, _flashcopy_engine_v1_SyncMappingRequest__Output>
         Volume: MessageTypeDefinition<_flashcopy_engine_v1_Volume, _flashcopy_engine_v1_Volume__Output>
         VolumeKind: EnumTypeDefinition
         VolumeState: EnumTypeDefinition

@@ -5,6 +5,7 @@ export interface _flashcopy_engine_v1_CreateSnapshotsRequest_Snapshot {
   'name'?: (string);
   'source'?: (string);
   'copyRate'?: (number);
+  'labels'?: ({[key: string]: string});
   '_copyRate'?: "copyRate";
 }
 
@@ -12,6 +13,7 @@ export interface _flashcopy_engine_v1_CreateSnapshotsRequest_Snapshot__Output {
   'name': (string);
   'source': (string);
   'copyRate'?: (number);
+  'labels': ({[key: string]: string});
   '_copyRate'?: "copyRate";
 }
 

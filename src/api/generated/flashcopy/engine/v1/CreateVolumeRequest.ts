@@ -13,6 +13,10 @@ export interface CreateVolumeRequest {
   'grainBytes'?: (number | string | Long);
   'provisioning'?: (_flashcopy_engine_v1_Provisioning);
   'cowFailure'?: (_flashcopy_engine_v1_CowFailure);
+  /**
+   * Kept for the caller: up to 32 keys of 63 characters, values of 1024.
+   */
+  'labels'?: ({[key: string]: string});
 }
 
 export interface CreateVolumeRequest__Output {
@@ -24,4 +28,8 @@ export interface CreateVolumeRequest__Output {
   'grainBytes': (number);
   'provisioning': (_flashcopy_engine_v1_Provisioning__Output);
   'cowFailure': (_flashcopy_engine_v1_CowFailure__Output);
+  /**
+   * Kept for the caller: up to 32 keys of 63 characters, values of 1024.
+   */
+  'labels': ({[key: string]: string});
 }

@@ -15,12 +15,30 @@ import type { ListMappingsResponse as _flashcopy_engine_v1_ListMappingsResponse,
 import type { ListVolumesResponse as _flashcopy_engine_v1_ListVolumesResponse, ListVolumesResponse__Output as _flashcopy_engine_v1_ListVolumesResponse__Output } from '../../../flashcopy/engine/v1/ListVolumesResponse.ts';
 import type { Mapping as _flashcopy_engine_v1_Mapping, Mapping__Output as _flashcopy_engine_v1_Mapping__Output } from '../../../flashcopy/engine/v1/Mapping.ts';
 import type { Name as _flashcopy_engine_v1_Name, Name__Output as _flashcopy_engine_v1_Name__Output } from '../../../flashcopy/engine/v1/Name.ts';
-import type { Names as _flashcopy_engine_v1_Names, Names__Output as _flashcopy_engine_v1_Names__Output } from '../../../flashcopy/engine/v1/Names.ts';
 import type { Pool as _flashcopy_engine_v1_Pool, Pool__Output as _flashcopy_engine_v1_Pool__Output } from '../../../flashcopy/engine/v1/Pool.ts';
+import type { RangePage as _flashcopy_engine_v1_RangePage, RangePage__Output as _flashcopy_engine_v1_RangePage__Output } from '../../../flashcopy/engine/v1/RangePage.ts';
+import type { RangesRequest as _flashcopy_engine_v1_RangesRequest, RangesRequest__Output as _flashcopy_engine_v1_RangesRequest__Output } from '../../../flashcopy/engine/v1/RangesRequest.ts';
 import type { SetCopyRateRequest as _flashcopy_engine_v1_SetCopyRateRequest, SetCopyRateRequest__Output as _flashcopy_engine_v1_SetCopyRateRequest__Output } from '../../../flashcopy/engine/v1/SetCopyRateRequest.ts';
+import type { StartMappingsRequest as _flashcopy_engine_v1_StartMappingsRequest, StartMappingsRequest__Output as _flashcopy_engine_v1_StartMappingsRequest__Output } from '../../../flashcopy/engine/v1/StartMappingsRequest.ts';
+import type { SyncMappingRequest as _flashcopy_engine_v1_SyncMappingRequest, SyncMappingRequest__Output as _flashcopy_engine_v1_SyncMappingRequest__Output } from '../../../flashcopy/engine/v1/SyncMappingRequest.ts';
 import type { Volume as _flashcopy_engine_v1_Volume, Volume__Output as _flashcopy_engine_v1_Volume__Output } from '../../../flashcopy/engine/v1/Volume.ts';
 
 export interface EngineClient extends grpc.Client {
+  /**
+   * Parts of a volume that may hold something other than zeros.
+   */
+  AllocatedRanges(argument: _flashcopy_engine_v1_RangesRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  AllocatedRanges(argument: _flashcopy_engine_v1_RangesRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  AllocatedRanges(argument: _flashcopy_engine_v1_RangesRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  AllocatedRanges(argument: _flashcopy_engine_v1_RangesRequest, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  /**
+   * Parts of a volume that may hold something other than zeros.
+   */
+  allocatedRanges(argument: _flashcopy_engine_v1_RangesRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  allocatedRanges(argument: _flashcopy_engine_v1_RangesRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  allocatedRanges(argument: _flashcopy_engine_v1_RangesRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  allocatedRanges(argument: _flashcopy_engine_v1_RangesRequest, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  
   /**
    * Gives a volume a block device; of an attached one, tells the device. Snapshots are read-only.
    */
@@ -35,6 +53,21 @@ export interface EngineClient extends grpc.Client {
   attachVolume(argument: _flashcopy_engine_v1_Name, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_AttachVolumeResponse__Output>): grpc.ClientUnaryCall;
   attachVolume(argument: _flashcopy_engine_v1_Name, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_AttachVolumeResponse__Output>): grpc.ClientUnaryCall;
   attachVolume(argument: _flashcopy_engine_v1_Name, callback: grpc.requestCallback<_flashcopy_engine_v1_AttachVolumeResponse__Output>): grpc.ClientUnaryCall;
+  
+  /**
+   * What was written between two snapshots of one volume, or since a snapshot in its volume.
+   */
+  ChangedRanges(argument: _flashcopy_engine_v1_RangesRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  ChangedRanges(argument: _flashcopy_engine_v1_RangesRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  ChangedRanges(argument: _flashcopy_engine_v1_RangesRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  ChangedRanges(argument: _flashcopy_engine_v1_RangesRequest, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  /**
+   * What was written between two snapshots of one volume, or since a snapshot in its volume.
+   */
+  changedRanges(argument: _flashcopy_engine_v1_RangesRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  changedRanges(argument: _flashcopy_engine_v1_RangesRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  changedRanges(argument: _flashcopy_engine_v1_RangesRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
+  changedRanges(argument: _flashcopy_engine_v1_RangesRequest, callback: grpc.requestCallback<_flashcopy_engine_v1_RangePage__Output>): grpc.ClientUnaryCall;
   
   /**
    * A new volume with the content of a snapshot or volume, usable at once.
@@ -248,17 +281,17 @@ export interface EngineClient extends grpc.Client {
   /**
    * Cuts: the targets show the sources as they are now. Several mappings: one instant for all.
    */
-  StartMappings(argument: _flashcopy_engine_v1_Names, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
-  StartMappings(argument: _flashcopy_engine_v1_Names, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
-  StartMappings(argument: _flashcopy_engine_v1_Names, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
-  StartMappings(argument: _flashcopy_engine_v1_Names, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
+  StartMappings(argument: _flashcopy_engine_v1_StartMappingsRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
+  StartMappings(argument: _flashcopy_engine_v1_StartMappingsRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
+  StartMappings(argument: _flashcopy_engine_v1_StartMappingsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
+  StartMappings(argument: _flashcopy_engine_v1_StartMappingsRequest, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
   /**
    * Cuts: the targets show the sources as they are now. Several mappings: one instant for all.
    */
-  startMappings(argument: _flashcopy_engine_v1_Names, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
-  startMappings(argument: _flashcopy_engine_v1_Names, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
-  startMappings(argument: _flashcopy_engine_v1_Names, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
-  startMappings(argument: _flashcopy_engine_v1_Names, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
+  startMappings(argument: _flashcopy_engine_v1_StartMappingsRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
+  startMappings(argument: _flashcopy_engine_v1_StartMappingsRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
+  startMappings(argument: _flashcopy_engine_v1_StartMappingsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
+  startMappings(argument: _flashcopy_engine_v1_StartMappingsRequest, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
   
   StopMapping(argument: _flashcopy_engine_v1_Name, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
   StopMapping(argument: _flashcopy_engine_v1_Name, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
@@ -272,17 +305,17 @@ export interface EngineClient extends grpc.Client {
   /**
    * Brings the target to now, copying only what changed. Returns when the cut is made.
    */
-  SyncMapping(argument: _flashcopy_engine_v1_Name, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
-  SyncMapping(argument: _flashcopy_engine_v1_Name, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
-  SyncMapping(argument: _flashcopy_engine_v1_Name, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
-  SyncMapping(argument: _flashcopy_engine_v1_Name, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
+  SyncMapping(argument: _flashcopy_engine_v1_SyncMappingRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
+  SyncMapping(argument: _flashcopy_engine_v1_SyncMappingRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
+  SyncMapping(argument: _flashcopy_engine_v1_SyncMappingRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
+  SyncMapping(argument: _flashcopy_engine_v1_SyncMappingRequest, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
   /**
    * Brings the target to now, copying only what changed. Returns when the cut is made.
    */
-  syncMapping(argument: _flashcopy_engine_v1_Name, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
-  syncMapping(argument: _flashcopy_engine_v1_Name, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
-  syncMapping(argument: _flashcopy_engine_v1_Name, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
-  syncMapping(argument: _flashcopy_engine_v1_Name, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
+  syncMapping(argument: _flashcopy_engine_v1_SyncMappingRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
+  syncMapping(argument: _flashcopy_engine_v1_SyncMappingRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
+  syncMapping(argument: _flashcopy_engine_v1_SyncMappingRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
+  syncMapping(argument: _flashcopy_engine_v1_SyncMappingRequest, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
   
   /**
    * The mapping now and at every change. Ends when the mapping is gone.
@@ -299,9 +332,19 @@ export interface EngineClient extends grpc.Client {
 
 export interface EngineHandlers extends grpc.UntypedServiceImplementation {
   /**
+   * Parts of a volume that may hold something other than zeros.
+   */
+  AllocatedRanges: grpc.handleUnaryCall<_flashcopy_engine_v1_RangesRequest__Output, _flashcopy_engine_v1_RangePage>;
+  
+  /**
    * Gives a volume a block device; of an attached one, tells the device. Snapshots are read-only.
    */
   AttachVolume: grpc.handleUnaryCall<_flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_AttachVolumeResponse>;
+  
+  /**
+   * What was written between two snapshots of one volume, or since a snapshot in its volume.
+   */
+  ChangedRanges: grpc.handleUnaryCall<_flashcopy_engine_v1_RangesRequest__Output, _flashcopy_engine_v1_RangePage>;
   
   /**
    * A new volume with the content of a snapshot or volume, usable at once.
@@ -368,14 +411,14 @@ export interface EngineHandlers extends grpc.UntypedServiceImplementation {
   /**
    * Cuts: the targets show the sources as they are now. Several mappings: one instant for all.
    */
-  StartMappings: grpc.handleUnaryCall<_flashcopy_engine_v1_Names__Output, _flashcopy_engine_v1_ListMappingsResponse>;
+  StartMappings: grpc.handleUnaryCall<_flashcopy_engine_v1_StartMappingsRequest__Output, _flashcopy_engine_v1_ListMappingsResponse>;
   
   StopMapping: grpc.handleUnaryCall<_flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_Mapping>;
   
   /**
    * Brings the target to now, copying only what changed. Returns when the cut is made.
    */
-  SyncMapping: grpc.handleUnaryCall<_flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_Mapping>;
+  SyncMapping: grpc.handleUnaryCall<_flashcopy_engine_v1_SyncMappingRequest__Output, _flashcopy_engine_v1_Mapping>;
   
   /**
    * The mapping now and at every change. Ends when the mapping is gone.
@@ -385,7 +428,9 @@ export interface EngineHandlers extends grpc.UntypedServiceImplementation {
 }
 
 export interface EngineDefinition extends grpc.ServiceDefinition {
+  AllocatedRanges: MethodDefinition<_flashcopy_engine_v1_RangesRequest, _flashcopy_engine_v1_RangePage, _flashcopy_engine_v1_RangesRequest__Output, _flashcopy_engine_v1_RangePage__Output>
   AttachVolume: MethodDefinition<_flashcopy_engine_v1_Name, _flashcopy_engine_v1_AttachVolumeResponse, _flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_AttachVolumeResponse__Output>
+  ChangedRanges: MethodDefinition<_flashcopy_engine_v1_RangesRequest, _flashcopy_engine_v1_RangePage, _flashcopy_engine_v1_RangesRequest__Output, _flashcopy_engine_v1_RangePage__Output>
   CloneVolume: MethodDefinition<_flashcopy_engine_v1_CloneVolumeRequest, _flashcopy_engine_v1_Volume, _flashcopy_engine_v1_CloneVolumeRequest__Output, _flashcopy_engine_v1_Volume__Output>
   CreateMapping: MethodDefinition<_flashcopy_engine_v1_CreateMappingRequest, _flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_CreateMappingRequest__Output, _flashcopy_engine_v1_Mapping__Output>
   CreateSnapshots: MethodDefinition<_flashcopy_engine_v1_CreateSnapshotsRequest, _flashcopy_engine_v1_ListVolumesResponse, _flashcopy_engine_v1_CreateSnapshotsRequest__Output, _flashcopy_engine_v1_ListVolumesResponse__Output>
@@ -403,8 +448,8 @@ export interface EngineDefinition extends grpc.ServiceDefinition {
   ListVolumes: MethodDefinition<_flashcopy_engine_v1_Empty, _flashcopy_engine_v1_ListVolumesResponse, _flashcopy_engine_v1_Empty__Output, _flashcopy_engine_v1_ListVolumesResponse__Output>
   PrepareMapping: MethodDefinition<_flashcopy_engine_v1_Name, _flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_Mapping__Output>
   SetCopyRate: MethodDefinition<_flashcopy_engine_v1_SetCopyRateRequest, _flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_SetCopyRateRequest__Output, _flashcopy_engine_v1_Mapping__Output>
-  StartMappings: MethodDefinition<_flashcopy_engine_v1_Names, _flashcopy_engine_v1_ListMappingsResponse, _flashcopy_engine_v1_Names__Output, _flashcopy_engine_v1_ListMappingsResponse__Output>
+  StartMappings: MethodDefinition<_flashcopy_engine_v1_StartMappingsRequest, _flashcopy_engine_v1_ListMappingsResponse, _flashcopy_engine_v1_StartMappingsRequest__Output, _flashcopy_engine_v1_ListMappingsResponse__Output>
   StopMapping: MethodDefinition<_flashcopy_engine_v1_Name, _flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_Mapping__Output>
-  SyncMapping: MethodDefinition<_flashcopy_engine_v1_Name, _flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_Mapping__Output>
+  SyncMapping: MethodDefinition<_flashcopy_engine_v1_SyncMappingRequest, _flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_SyncMappingRequest__Output, _flashcopy_engine_v1_Mapping__Output>
   WatchMapping: MethodDefinition<_flashcopy_engine_v1_Name, _flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_Mapping__Output>
 }

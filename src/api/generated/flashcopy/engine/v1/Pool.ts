@@ -20,6 +20,10 @@ export interface Pool {
   'logBytes'?: (number | string | Long);
   'logUsedBytes'?: (number | string | Long);
   'warnings'?: (string)[];
+  /**
+   * A UUID, from the making of the pool.
+   */
+  'id'?: (string);
 }
 
 export interface Pool__Output {
@@ -40,4 +44,8 @@ export interface Pool__Output {
   'logBytes': (number);
   'logUsedBytes': (number);
   'warnings': (string)[];
+  /**
+   * A UUID, from the making of the pool.
+   */
+  'id': (string);
 }

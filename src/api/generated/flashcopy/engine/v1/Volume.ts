@@ -32,6 +32,7 @@ export interface Volume {
    * What its data takes of the pool.
    */
   'allocatedBytes'?: (number | string | Long);
+  'labels'?: ({[key: string]: string});
 }
 
 export interface Volume__Output {
@@ -60,4 +61,5 @@ export interface Volume__Output {
    * What its data takes of the pool.
    */
   'allocatedBytes': (number);
+  'labels': ({[key: string]: string});
 }

@@ -1,0 +1,12 @@
+// Original file: proto/flashcopy/engine/v1/engine.proto
+
+
+export interface SyncMappingRequest {
+  'name'?: (string);
+  'request'?: (string);
+}
+
+export interface SyncMappingRequest__Output {
+  'name': (string);
+  'request': (string);
+}

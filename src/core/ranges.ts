@@ -1,0 +1,155 @@
+/**
+ * Which parts of a volume hold data, and which were written between two cuts: from bitmaps and holes, without reading
+ * data. Both may name too much (a discarded block of zeros, a region after a crash), never too little.
+ */
+import { FlashCopyError } from '../base/errors.ts';
+import type { ByteRange, RangePage } from '../base/model.ts';
+import { VOLATILE_ID } from './arena.ts';
+import { Bitmap } from './bitmap.ts';
+import { resolve, type Segment } from './content.ts';
+import { changedSince } from './epochs.ts';
+import { type IoOp, op, type Plan } from './ops.ts';
+import type { State } from './state.ts';
+import { checkPage } from './validate.ts';
+import type { Volume } from './volume.ts';
+
+/** Grains that are looked at together; more where they lie together. */
+const WINDOW_GRAINS = 16 * 1024;
+const WINDOW_GRAINS_MAX = 16 * 1024 * 1024;
+
+/** Collects ranges in order; those that touch become one. */
+class Page {
+  readonly ranges: ByteRange[] = [];
+  private readonly limit: number;
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  /** False if there is no place for it. */
+  add(offset: number, end: number): boolean {
+    const last = this.ranges.at(-1);
+    if (last !== undefined && last.offset + last.length === offset) {
+      last.length = end - last.offset;
+      return true;
+    }
+    if (this.ranges.length === this.limit) return false;
+    this.ranges.push({ offset, length: end - offset });
+    return true;
+  }
+}
+
+export function* allocatedRanges(volume: Volume, from: number, limit: number): Plan<RangePage> {
+  const { grain } = volume;
+  const sizeBytes = volume.row.size;
+  checkPage(volume, from, limit);
+  const page = new Page(limit);
+  let window = WINDOW_GRAINS;
+  for (let g = Math.floor(from / grain); g < volume.grains; ) {
+    const end = Math.min(volume.grains, g + window);
+    const segments = resolve(volume, g, end);
+    const looks = segments.map((s) => lookAt(s, grain));
+    let failed: unknown = null;
+    try {
+      yield looks.filter((look) => look !== null);
+    } catch (error) {
+      failed = error; // the file of a volume that was removed meanwhile: what is resolved again tells
+    }
+    if (!sameOwners(segments, resolve(volume, g, end))) continue;
+    if (failed !== null) throw failed;
+    const full = addData(page, segments, looks, { grain, from, sizeBytes });
+    if (full !== null) return { ranges: page.ranges, next: full, sizeBytes };
+    window = segments.length <= 16 ? Math.min(window * 2, WINDOW_GRAINS_MAX) : WINDOW_GRAINS;
+    g = end;
+  }
+  return { ranges: page.ranges, next: null, sizeBytes };
+}
+
+function lookAt(s: Segment, grain: number): IoOp | null {
+  return s.slot >= 0 ? null : op.extents(s.owner.file, s.first * grain, s.count * grain);
+}
+
+function sameOwners(a: Segment[], b: Segment[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((s, i) => s.owner === b[i]!.owner && s.count === b[i]!.count && s.slot === b[i]!.slot)
+  );
+}
+
+type Bounds = { grain: number; from: number; sizeBytes: number };
+
+/** Where there was no place left; null: all are in. */
+function addData(page: Page, segments: Segment[], looks: (IoOp | null)[], bounds: Bounds): number | null {
+  const { grain, from, sizeBytes } = bounds;
+  for (const [i, s] of segments.entries()) {
+    const start = s.first * grain;
+    const stop = (s.first + s.count) * grain;
+    const runs = looks[i]?.runs ?? [{ hole: false, length: stop - start }];
+    let at = start;
+    for (const [n, run] of runs.entries()) {
+      // More runs than an answer takes: what is left counts as data.
+      const rest = n === runs.length - 1;
+      const end = rest ? stop : at + run.length;
+      if (!run.hole || (rest && at + run.length < stop)) {
+        const first = Math.max(from, Math.floor(at / grain) * grain);
+        const last = Math.min(sizeBytes, Math.ceil(end / grain) * grain);
+        if (first < last && !page.add(first, last)) return first;
+      }
+      at = end;
+    }
+  }
+  return null;
+}
+
+export function changedRanges(
+  state: State,
+  base: Volume,
+  volume: Volume,
+  from: number,
+  limit: number,
+): RangePage {
+  const { source, until } = checkLine(base, volume);
+  checkPage(volume, from, limit);
+  const { grain } = volume;
+  const sizeBytes = volume.row.size;
+  const end = volume.grains;
+  const changed = new Bitmap(state.arena, VOLATILE_ID, end);
+  try {
+    if (isRecorded(state, base, source))
+      changedSince(state.volumes.get(source)!, base.row.cut!, changed, until);
+    else changed.setRange(0, end);
+    if (end > base.grains) changed.setRange(base.grains, end - base.grains);
+    const page = new Page(limit);
+    for (const run of changed.runs(Math.floor(from / grain), end)) {
+      const first = Math.max(from, run.first * grain);
+      if (!page.add(first, Math.min(sizeBytes, (run.first + run.count) * grain)))
+        return { ranges: page.ranges, next: first, sizeBytes };
+    }
+    return { ranges: page.ranges, next: null, sizeBytes };
+  } finally {
+    changed.release();
+  }
+}
+
+/** Whether the volume still has the record of its changes since the snapshot; it has not if it was deleted or overwritten. */
+function isRecorded(state: State, base: Volume, source: number): boolean {
+  return state.volumes.get(source)?.epochs.some((e) => e.row.seq === base.row.cut) ?? false;
+}
+
+/** The volume whose changes are asked for, and the epoch at which they end. */
+function checkLine(base: Volume, volume: Volume): { source: number; until: number } {
+  const refuse = (what: string) => {
+    throw new FlashCopyError(
+      'InvalidArgument',
+      `${base.name} and ${volume.name} cannot be compared: ${what}`,
+    );
+  };
+  const { source, cut } = base.row;
+  if (!base.readOnly || source === null || cut === undefined) return refuse(`${base.name} is not a snapshot`);
+  if (volume.row.id === source) return { source, until: Number.POSITIVE_INFINITY };
+  if (!volume.readOnly || volume.row.source !== source || volume.row.cut === undefined)
+    return refuse(`${volume.name} is neither the volume of snapshot ${base.name} nor another snapshot of it`);
+  if (volume.row.cut < cut)
+    return refuse(`${base.name} is the younger of the two; name the older one as the base`);
+  return { source, until: volume.row.cut };
+}
