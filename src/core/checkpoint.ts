@@ -43,8 +43,13 @@ function* runCheckpoint(state: State, withLog: boolean): Plan<void> {
   const merged = withLog ? mergeEpochs(state) : { rows: [], files: [] };
   const jobs = dirtyBitmaps(state);
   // A bitmap may be changed by another commit (it grows) meanwhile: then that one once more.
-  for (let left = jobs; left.length > 0; left = jobs.filter((job) => !isCurrent(state, job)))
-    yield* writeGenerations(state, left);
+  try {
+    for (let left = jobs; left.length > 0; left = jobs.filter((job) => !isCurrent(state, job)))
+      yield* writeGenerations(state, left);
+  } catch (error) {
+    for (const job of jobs) if (job.row !== null) yield op.remove(nextFile(job.bitmap, job.row));
+    throw error;
+  }
   const written = jobs.filter((job) => job.row !== null && state.bitmaps.has(job.bitmap.id));
   const changes: RowChange[] = [...merged.rows, ...written.map((job) => put('bitmap', nextRow(job.row!)))];
   const old: PoolFile[] = [...merged.files, ...jobs.flatMap((job) => unneededFiles(state, job))];
@@ -66,6 +71,8 @@ function* runCheckpoint(state: State, withLog: boolean): Plan<void> {
 /** `row`: the one whose next generation has been written. */
 type Job = { volume: Volume; bitmap: Bitmap; isHeld: boolean; sealed: Bitmap[]; row: BitmapRow | null };
 
+const nextFile = (bitmap: Bitmap, row: BitmapRow): PoolFile => bitmapFile(bitmap.id, row.gen + 1);
+
 const nextRow = (row: BitmapRow): BitmapRow => ({ ...row, gen: row.gen + 1, patch: [] });
 
 const isCurrent = (state: State, job: Job): boolean => {
@@ -76,7 +83,7 @@ const isCurrent = (state: State, job: Job): boolean => {
 /** The generation before, or, if the bitmap has gone meanwhile, the new one. */
 function unneededFiles(state: State, job: Job): PoolFile[] {
   if (job.row === null) return [];
-  if (!state.bitmaps.has(job.bitmap.id)) return [bitmapFile(job.bitmap.id, job.row.gen + 1)];
+  if (!state.bitmaps.has(job.bitmap.id)) return [nextFile(job.bitmap, job.row)];
   return job.row.gen > 0 ? [bitmapFile(job.bitmap.id, job.row.gen)] : [];
 }
 
@@ -111,6 +118,7 @@ function* writeGeneration(state: State, job: Job): Plan<void> {
     yield* writeBitmap(state, frozen, row.gen + 1);
   } catch (error) {
     job.bitmap.dirty = true;
+    yield op.remove(nextFile(job.bitmap, row));
     if (job.volume.removed) return;
     if (job.isHeld && !isSpace(error))
       setOffline(state, job.volume, `its data could not be flushed: ${(error as Error).message}`);

@@ -9,19 +9,19 @@ import { bitmapFile } from './bitmap-file.ts';
 import { pruneEpochs } from './epochs.ts';
 import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
-import { hydrate, nextPiece, type Piece } from './hydrate.ts';
+import { hydratePieces, nextPiece, type Piece } from './hydrate.ts';
 import { holdEverything } from './leave.ts';
-import { op, type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
+import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
 import { bytesPerSecond } from './rate.ts';
 import type { MappingRow } from './rows.ts';
 import { drop, put, type State } from './state.ts';
 import { transition } from './states.ts';
 import type { Mapping, Volume } from './volume.ts';
 
-/** Pieces under way together when nothing holds the copy back. */
-const DEPTH = 4;
 /** Copied between two flushes: what a crash can cost. */
 const FLUSH_BYTES = 64 * 1024 * 1024;
+/** Copied in one go, in seconds of the copy rate. */
+const MOMENT_S = 0.05;
 /** The longest sleep in one go, so that a changed rate or state is seen soon. */
 const NAP_MS = 200;
 
@@ -68,31 +68,14 @@ function* copyLoop(state: State, mapping: Mapping): Plan<void> {
   }
 }
 
-/** The next piece, or several where the rate does not limit. The number of grains copied. */
+/** As much as the rate allows for a moment. The number of grains copied. */
 function* copySome(state: State, mapping: Mapping, target: Volume): Plan<number> {
-  const depth = bytesPerSecond(mapping.row.copyRate) > 256 * 1024 * 1024 ? DEPTH : 1;
-  const before = state.counters.grainsCopiedInBackground;
-  let left = 0;
-  let failure: unknown = null;
-  const ended = new Signal();
-  // Keep `depth` pieces under way until about one flush's worth is done.
-  for (let bytes = 0; bytes < (depth > 1 ? FLUSH_BYTES : 1); ) {
-    while (left >= depth) yield ended;
-    if (failure !== null || !wanted(state, mapping)) break;
-    const piece = yield* pieceAtCursor(mapping, target);
-    if (piece === null) break;
-    bytes += Math.min((piece.end - piece.first) * target.grain, FLUSH_BYTES);
-    left++;
-    state.runner.spawn(hydrate(state, target, piece.first, piece.end), (error, copied) => {
-      if (error !== null) failure = error;
-      else state.counters.grainsCopiedInBackground += copied;
-      left--;
-      state.runner.fire(ended);
-    });
-  }
-  while (left > 0) yield ended;
-  if (failure !== null) throw failure;
-  return state.counters.grainsCopiedInBackground - before;
+  const budget = Math.min(FLUSH_BYTES, bytesPerSecond(mapping.row.copyRate) * MOMENT_S);
+  const copied = yield* hydratePieces(state, target, budget, function* () {
+    return wanted(state, mapping) ? yield* pieceAtCursor(mapping, target) : null;
+  });
+  state.counters.grainsCopiedInBackground += copied;
+  return copied;
 }
 
 function* pieceAtCursor(mapping: Mapping, target: Volume): Plan<Piece | null> {

@@ -9,7 +9,7 @@
  * Bits set here are not durable until the next flush of the volume (H3).
  */
 import { readContent, resolve, type Segment } from './content.ts';
-import { op, type Plan } from './ops.ts';
+import { op, type Plan, Signal } from './ops.ts';
 import type { State } from './state.ts';
 import type { Volume } from './volume.ts';
 
@@ -17,6 +17,10 @@ import type { Volume } from './volume.ts';
 export const PIECE_BYTES = 1024 * 1024;
 /** The most that is looked at for holes at once. */
 const LOOK_BYTES = 64 * 1024 * 1024 * 1024;
+
+/** Under way together: enough that scattered grains keep a disk busy. */
+const PIECES_MAX = 64;
+const BYTES_MAX = 4 * PIECE_BYTES;
 
 export type Piece = { first: number; end: number };
 
@@ -32,6 +36,44 @@ export function* nextPiece(volume: Volume, from: number, limit: number): Plan<Pi
   const hole = yield* holeLength(segment, grain);
   const grains = hole > 0 ? hole : Math.min(segment.count, PIECE_BYTES / grain);
   return { first, end: first + grains };
+}
+
+/**
+ * Give the volume the pieces that `next` names, many at a time, until about `budget` bytes are done or there is no more.
+ * How many grains it got; after a failure of one, the others have ended too.
+ */
+export function* hydratePieces(
+  state: State,
+  volume: Volume,
+  budget: number,
+  next: () => Plan<Piece | null>,
+): Plan<number> {
+  let copied = 0;
+  let pieces = 0;
+  let bytes = 0;
+  let failure: unknown = null;
+  const ended = new Signal();
+  for (let asked = 0; asked < budget; ) {
+    while (pieces > 0 && (pieces >= PIECES_MAX || bytes >= BYTES_MAX)) yield ended;
+    if (failure !== null) break;
+    const piece = yield* next();
+    if (piece === null) break;
+    // A hole may be longer than any piece of data, and costs next to nothing.
+    const size = Math.min((piece.end - piece.first) * volume.grain, PIECE_BYTES);
+    asked += size;
+    bytes += size;
+    pieces++;
+    state.runner.spawn(hydrate(state, volume, piece.first, piece.end), (error, count) => {
+      if (error !== null) failure = error;
+      else copied += count;
+      pieces--;
+      bytes -= size;
+      state.runner.fire(ended);
+    });
+  }
+  while (pieces > 0) yield ended;
+  if (failure !== null) throw failure;
+  return copied;
 }
 
 /** Whole grains from the segment's start on that are a hole in its owner's file. */

@@ -14,7 +14,7 @@ import { bitmapFile } from './bitmap-file.ts';
 import { changedSince } from './epochs.ts';
 import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
-import { hydrate, nextPiece, type Piece } from './hydrate.ts';
+import { hydratePieces, nextPiece, type Piece } from './hydrate.ts';
 import type { RangeLock } from './locks.ts';
 import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
 import { bytesPerSecond, CLEAN_RATE } from './rate.ts';
@@ -23,6 +23,8 @@ import type { Volume } from './volume.ts';
 
 /** Bytes given to a child between two flushes. */
 const FLUSH_BYTES = 16 * 1024 * 1024;
+/** Given in one go while others are to have their turn, in seconds of the rate. */
+const MOMENT_S = 0.05;
 
 /** Afterwards the volume has no children and no parent. `punch`: its own data is not needed any more. */
 export function* leaveTree(state: State, leaver: Volume, punch: boolean): Plan<void> {
@@ -151,25 +153,34 @@ export function* clean(
   punch: boolean,
   throttled: boolean,
 ): Plan<void> {
+  const budget = throttled ? bytesPerSecond(CLEAN_RATE) * MOMENT_S : FLUSH_BYTES;
   let since = 0;
   let punched = 0;
+  let g = 0;
+  let ended = false;
+  const next = function* () {
+    const piece = throttled && state.closing ? null : yield* nextNeeded(leaver, child, g, only);
+    if (piece === null) ended = true;
+    else g = piece.end;
+    return piece;
+  };
   try {
-    for (let g = 0; ; ) {
-      const piece = yield* nextNeeded(leaver, child, g, only);
-      if (piece === null || (throttled && state.closing)) break;
+    while (!ended) {
+      const from = g;
       let copied: number;
       try {
-        copied = yield* hydrate(state, child, piece.first, piece.end);
+        copied = yield* hydratePieces(state, child, budget, next);
       } catch (error) {
         // No room: what was given already may make some.
         if (!punch || since === 0 || (error as { code?: string }).code !== 'OutOfSpace') throw error;
         yield* flushVolume(state, child);
         yield* punchGiven(state, leaver, 0, leaver.grains);
         since = 0;
+        g = from;
+        ended = false;
         continue;
       }
       state.counters.grainsCleaned += copied;
-      g = piece.end;
       since += copied * child.grain;
       if (throttled && copied > 0)
         yield op.sleep(Math.ceil((copied * child.grain * 1000) / bytesPerSecond(CLEAN_RATE)));

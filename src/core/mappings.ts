@@ -235,6 +235,7 @@ function* settle(state: State, target: Volume): Plan<void> {
 /** Out of the tree, mapping `stopped`: it can be started again. */
 function* standAlone(state: State, mapping: Mapping, target: Volume): Plan<void> {
   if (target.removed || state.mappings.get(mapping.row.id) !== mapping) return;
+  if (mapping.row.state !== 'stopping') return; // another request to stop has done it
   const keep: MappingRow = {
     ...mapping.row,
     state: transition(mapping.row.name, mapping.row.state, 'stopped'),
@@ -267,7 +268,7 @@ export function* deleteMapping(state: State, name: string, force: boolean): Plan
       'WrongState',
       `mapping ${name} is ${mapping.row.state}: wait until it is copied, or delete it with force, and its target loses its content`,
     );
-  if (mapping.row.state === 'copying' || mapping.row.state === 'copied') yield* stopMapping(state, name);
+  if (['copying', 'copied', 'stopping'].includes(mapping.row.state)) yield* stopMapping(state, name);
   if (target !== undefined && mapping.row.state === 'suspended') yield* leaveTree(state, target, true);
   yield* state.structure.run(forget(state, mapping, target));
 }

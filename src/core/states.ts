@@ -17,7 +17,8 @@ const allowed: Readonly<Record<MappingState, readonly MappingState[]>> = {
   prepared: ['copying', 'idle', 'suspended'],
   copying: ['copied', 'copying', 'stopping', 'stopped', 'suspended'],
   copied: ['copying', 'stopping', 'stopped', 'suspended'],
-  stopping: ['stopped', 'suspended'],
+  // Asked again: by somebody else at the same time, or after the engine that was doing it has died.
+  stopping: ['stopping', 'stopped', 'suspended'],
   stopped: ['preparing', 'copying', 'suspended'],
   suspended: ['stopped'],
 };

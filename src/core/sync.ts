@@ -22,7 +22,7 @@ import { closeEpoch, flushSource, newestTarget, notePause } from './cut.ts';
 import { changedSince } from './epochs.ts';
 import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
-import { hydrate, nextPiece } from './hydrate.ts';
+import { hydratePieces, nextPiece } from './hydrate.ts';
 import { clean, differing } from './leave.ts';
 import { ENTRIES_MAX } from './log-record.ts';
 import { op, type Plan, type RowChange } from './ops.ts';
@@ -150,14 +150,19 @@ const isOwnTarget = (child: Volume, of: Volume) => child.row.source === of.row.i
 
 /** The child gets what it lacks of these grains. */
 function* giveRange(state: State, child: Volume, bits: Bitmap): Plan<void> {
-  for (const run of [...bits.runs(0, Math.min(bits.bits, child.grains))]) {
-    for (let g = run.first, end = Math.min(run.first + run.count, child.grains); g < end; ) {
-      const piece = yield* nextPiece(child, g, end);
-      if (piece === null) break;
-      state.counters.grainsCleaned += yield* hydrate(state, child, piece.first, piece.end);
-      g = piece.end;
+  const limit = Math.min(bits.bits, child.grains);
+  let g = 0;
+  const next = function* () {
+    while (g < limit) {
+      const first = bits.nextSet(g, limit);
+      const end = bits.nextClear(first, limit);
+      const piece = yield* nextPiece(child, first, end);
+      g = piece === null ? end : piece.end;
+      if (piece !== null) return piece;
     }
-  }
+    return null;
+  };
+  state.counters.grainsCleaned += yield* hydratePieces(state, child, Number.POSITIVE_INFINITY, next);
   if (child.pending.length > 0) yield* flushVolume(state, child);
 }
 
