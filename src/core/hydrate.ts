@@ -90,7 +90,7 @@ function* holeLength(segment: Segment, grain: number): Plan<number> {
 }
 
 /** Give the volume what it lacks of grains [first, end). How many it got. */
-export function* hydrate(state: State, volume: Volume, first: number, end: number): Plan<number> {
+function* hydrate(state: State, volume: Volume, first: number, end: number): Plan<number> {
   const lock = yield* volume.locks.take(first, end - first);
   try {
     let copied = 0;
