@@ -3,7 +3,7 @@
  * on its parent from then on.
  *
  *   1. clean: each child gets the grains that it lacks and the leaver holds, as far as they may differ from the parent's.
- *      Host I/O goes on. Grains that all children have are punched out of the leaver, so that this takes no space.
+ *      Host I/O goes on. Where space is short, grains that all children have are punched out of the leaver, so that this takes none.
  *   2. with the parent's gate closed: the same for what changed since, which is little
  *   3. one commit: the children's new parent
  *   4. the gate opens
@@ -16,13 +16,17 @@ import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
 import { hydratePieces, nextPiece, type Piece } from './hydrate.ts';
 import type { RangeLock } from './locks.ts';
-import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
+import { type IoOp, op, type Plan, type PoolFile, type RowChange } from './ops.ts';
 import { bytesPerSecond, CLEAN_RATE } from './rate.ts';
 import { drop, put, type State } from './state.ts';
 import type { Volume } from './volume.ts';
 
 /** Bytes given to a child between two flushes. */
 const FLUSH_BYTES = 16 * 1024 * 1024;
+/** Free space that moving grains leaves to others. */
+const SPARE_BYTES = 1024 * 1024 * 1024;
+/** Holes made together. */
+const PUNCHES = 32;
 /** Given in one go while others are to have their turn, in seconds of the rate. */
 const MOMENT_S = 0.05;
 
@@ -187,14 +191,15 @@ export function* clean(
       if (since < FLUSH_BYTES) continue;
       yield* flushVolume(state, child);
       since = 0;
-      if (punch) yield* punchGiven(state, leaver, punched, g);
+      if (!punch || !spaceIsShort(state, leaver)) continue;
+      yield* punchGiven(state, leaver, punched, g);
       punched = g;
     }
     // A child that will hold everything has to have it in its file, not in the log.
     const last = leaver.parent === null && !throttled;
     if (last) yield* fillVolume(state, child);
     if (last || child.pending.length > 0) yield* flushVolume(state, child);
-    if (punch) yield* punchGiven(state, leaver, punched, leaver.grains);
+    if (punch && spaceIsShort(state, leaver)) yield* punchGiven(state, leaver, punched, leaver.grains);
   } finally {
     only?.release();
   }
@@ -230,6 +235,7 @@ function* nextNeeded(leaver: Volume, child: Volume, from: number, only: Bitmap |
 
 /** Grains that every child holds durably are not needed in the leaver any more. */
 function* punchGiven(state: State, leaver: Volume, from: number, to: number): Plan<void> {
+  const punches: IoOp[] = [];
   const grain = leaver.grain;
   for (let g = from; g < to; ) {
     let end = Math.min(to, g + 16 * 1024);
@@ -246,8 +252,19 @@ function* punchGiven(state: State, leaver: Volume, from: number, to: number): Pl
     }
     if (leaver.children.every((c) => c.holdsDurably(g, Math.max(0, Math.min(end, c.grains) - g)))) {
       state.log.noteFilled(leaver, g, end - g);
-      yield op.punch(leaver.file, g * grain, (end - g) * grain);
+      punches.push(op.punch(leaver.file, g * grain, (end - g) * grain));
+      if (punches.length === PUNCHES) yield punches.splice(0);
     }
     g = end;
   }
+  if (punches.length > 0) yield punches;
+}
+
+/**
+ * Whether the grains that move would be missed if they took their space twice for a while. A hole for each grain costs
+ * more than moving it, and the whole file goes in the end.
+ */
+function spaceIsShort(state: State, leaver: Volume): boolean {
+  const held = leaver.held?.count ?? leaver.grains;
+  return state.space.freeBytes() < SPARE_BYTES + 2 * held * leaver.grain;
 }

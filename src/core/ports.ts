@@ -17,6 +17,11 @@ export interface Clock {
   micros(): number;
 }
 
+export interface Space {
+  /** What the pool's filesystem has left now. */
+  freeBytes(): number;
+}
+
 export interface Listener {
   mappingChanged(mapping: number): void;
   log(level: 'info' | 'warn' | 'error', message: string, fields: Record<string, unknown>): void;

@@ -9,7 +9,7 @@ import { Bitmap } from './bitmap.ts';
 import { Mutex } from './locks.ts';
 import { SLOT } from './log-record.ts';
 import { op, type Plan, type RowChange, type Runner, Signal } from './ops.ts';
-import type { Clock, Listener, Memory } from './ports.ts';
+import type { Clock, Listener, Memory, Space } from './ports.ts';
 import type { BitmapRow, EngineRow } from './rows.ts';
 import { UndoLog } from './undo-log.ts';
 import type { Epoch, Mapping, Volume } from './volume.ts';
@@ -18,6 +18,7 @@ export type Ports = {
   runner: Runner;
   memory: Memory;
   clock: Clock;
+  space: Space;
   listener: Listener;
   words: Uint32Array;
   logBytes: number;
@@ -27,6 +28,7 @@ export class State {
   readonly runner: Runner;
   readonly memory: Memory;
   readonly clock: Clock;
+  readonly space: Space;
   readonly listener: Listener;
   readonly arena: Arena;
   readonly log: UndoLog;
@@ -61,6 +63,7 @@ export class State {
     this.runner = ports.runner;
     this.memory = ports.memory;
     this.clock = ports.clock;
+    this.space = ports.space;
     this.listener = ports.listener;
     this.arena = new Arena(ports.words, Math.floor(ports.logBytes / SLOT));
     this.log = new UndoLog(ports.runner, ports.memory, this.arena);

@@ -12,11 +12,11 @@
  * The event loop of Node.js does not turn in this thread while `run` runs: nothing here may await, and nothing may be
  * printed except through a message.
  */
-
+import { statfsSync } from 'node:fs';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { assert, FlashCopyError, IoError } from '../base/errors.ts';
 import { type IoOp, type Plan, Runner } from '../core/ops.ts';
-import type { Clock, Listener, Memory } from '../core/ports.ts';
+import type { Clock, Listener, Memory, Space } from '../core/ports.ts';
 import type { FuseHost, HostRequest, HostVolume } from '../fuse/host.ts';
 import { FuseServer } from '../fuse/server.ts';
 import { becomeIoFlusher, type Mapped, mapPrivate } from '../sys/libc.ts';
@@ -26,11 +26,17 @@ import { MemoryPool } from './memory-pool.ts';
 import type { CatalogRow, DataThreadStart, ToData, ToMain } from './messages.ts';
 import { RingDriver } from './ring-driver.ts';
 
+function freeBytes(poolDir: string): number {
+  const { bavail, bsize } = statfsSync(poolDir);
+  return bavail * bsize;
+}
+
 /** What a core is built from. */
 export type CoreParts = {
   runner: Runner;
   memory: Memory;
   clock: Clock;
+  space: Space;
   listener: Listener;
   words: Uint32Array;
   logBytes: number;
@@ -117,6 +123,7 @@ export class DataLoop {
     this.core = createCore({
       runner: this.runner,
       memory: new MemoryPool(),
+      space: { freeBytes: () => freeBytes(start.poolDir) },
       clock: { now: () => Date.now(), micros: () => Math.floor(performance.now() * 1000) },
       listener: {
         mappingChanged: (mapping) => this.post({ kind: 'changed', mapping }),

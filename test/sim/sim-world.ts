@@ -7,7 +7,7 @@
 import { assert } from '../../src/base/errors.ts';
 import { Core } from '../../src/core/core.ts';
 import type { Block } from '../../src/core/ops.ts';
-import type { Clock, Listener, Memory } from '../../src/core/ports.ts';
+import type { Clock, Listener, Memory, Space } from '../../src/core/ports.ts';
 import type { Random } from './random.ts';
 import { SimDisk } from './sim-disk.ts';
 import { BLOCK, SimFile } from './sim-file.ts';
@@ -62,6 +62,7 @@ export type LogLine = { level: string; message: string; fields: Record<string, u
 export class SimWorld {
   readonly disk: SimDisk;
   readonly clock: SimClock;
+  private readonly space: Space;
   readonly log: LogLine[] = [];
   private readonly random: Random;
   private readonly words = new Uint32Array(WORDS);
@@ -78,6 +79,9 @@ export class SimWorld {
     // As the engine makes it with the pool.
     this.disk.files.set('log', SimFile.preallocated(logBytes));
     this.clock = new SimClock(this.disk);
+    // Some worlds are always short of space, as far as the core can see.
+    const freeBytes = random.chance(0.5) ? 0 : Number.POSITIVE_INFINITY;
+    this.space = { freeBytes: () => freeBytes };
     [this.runner, this.core] = this.engine();
   }
 
@@ -88,8 +92,8 @@ export class SimWorld {
       log: (level, message, fields) => void this.log.push({ level, message, fields }),
     };
     this.memory = new SimMemory();
-    const { memory, clock, words, logBytes } = this;
-    return [runner, new Core({ runner, memory, clock, listener, words, logBytes })];
+    const { memory, clock, words, logBytes, space } = this;
+    return [runner, new Core({ runner, memory, clock, space, listener, words, logBytes })];
   }
 
   /** Open the pool, as a new engine does. */
