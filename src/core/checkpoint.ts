@@ -60,11 +60,11 @@ function* runCheckpoint(state: State, withLog: boolean): Plan<void> {
     state.engine.tailSlot = next !== undefined ? next.slot : log.head;
   }
   if (changes.length > 0 || last !== undefined) yield* state.commit(changes);
-  for (const job of jobs) job.volume.unpend(job.sealed);
   // Not before: should the process die, the next one has to know what is in no file.
   for (const job of written) if (!job.bitmap.dirty) job.bitmap.markClean();
   // 7. What nobody needs any more.
   if (cuts) log.cut(last.seq);
+  for (const job of jobs) job.volume.unpendChecked(job.sealed);
   for (const file of old) yield op.remove(file);
 }
 

@@ -233,6 +233,8 @@ function adoptCopy(state: State, copy: LogRecord['copies'][number], warm: boolea
     const live = state.arena.slotLive(slot);
     copy.volume.logged.set(copy.first + i, slot * 2 + (live ? 0 : 1));
     if (live) copy.volume.unfilled++;
+    // The file is newer, and the log may not say so yet.
+    else copy.volume.addPending(copy.first + i, 1);
   }
 }
 

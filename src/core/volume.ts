@@ -141,6 +141,17 @@ export class Volume {
     }
   }
 
+  /**
+   * After a checkpoint: durable in the bitmap's file now. But where the log still has an older copy of a grain, recovery
+   * would take that for the newest: until a flush has said in the log that the file is newer, the grain goes on waiting.
+   */
+  unpendChecked(sealed: Bitmap[]): void {
+    const older: number[] = [];
+    for (const [g, at] of this.logged) if ((at & 1) === 1 && sealed.some((p) => p.get(g))) older.push(g);
+    this.unpend(sealed);
+    for (const g of older) this.addPending(g, 1);
+  }
+
   dropPending(): void {
     for (const p of this.pending) p.release();
     this.pending = [];
