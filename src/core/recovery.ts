@@ -234,7 +234,7 @@ function adoptCopy(state: State, copy: LogRecord['copies'][number], warm: boolea
     copy.volume.logged.set(copy.first + i, slot * 2 + (live ? 0 : 1));
     if (live) copy.volume.unfilled++;
     // The file is newer, and the log may not say so yet.
-    else copy.volume.addPending(copy.first + i, 1);
+    else if (copy.volume.held!.get(copy.first + i)) copy.volume.addPending(copy.first + i, 1);
   }
 }
 
