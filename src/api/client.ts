@@ -1,20 +1,14 @@
 /**
  * An engine reached over gRPC: the same interface and the same errors as in process.
  *
- * Every call but watching has a deadline, so that nobody waits for an engine that hangs. A call during a restart of
- * the engine waits for it a few seconds; where there is no socket at all, it fails at once.
+ * A call whose answer was lost is asked again (connection.ts), and has one effect nevertheless: what is created has a
+ * name, a wish for a cut has an id, and what is deleted is named by its id when it is asked for again, so that a
+ * namesake made meanwhile is safe.
  */
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import {
-  type CallOptions,
-  type ClientUnaryCall,
-  credentials,
-  type requestCallback,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js';
-import { FlashCopyError } from '../base/errors.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ServiceError, status } from '@grpc/grpc-js';
+import { type ErrorCode, FlashCopyError } from '../base/errors.ts';
 import type {
   CloneVolume,
   Counters,
@@ -26,45 +20,35 @@ import type {
   RangePage,
   VolumeInfo,
 } from '../base/model.ts';
+import { Connection, type Reconsider, type RemoteOptions, type Start } from './connection.ts';
 import * as wire from './convert.ts';
-import { socketPathOf } from './endpoint.ts';
 import type { EngineApi } from './engine-api.ts';
 import type { AttachVolumeResponse__Output } from './generated/flashcopy/engine/v1/AttachVolumeResponse.ts';
 import type { EngineClient } from './generated/flashcopy/engine/v1/Engine.ts';
 import type { ListMappingsResponse__Output } from './generated/flashcopy/engine/v1/ListMappingsResponse.ts';
 import type { ListVolumesResponse__Output } from './generated/flashcopy/engine/v1/ListVolumesResponse.ts';
 import type { Mapping__Output } from './generated/flashcopy/engine/v1/Mapping.ts';
+import type { MappingState__Output } from './generated/flashcopy/engine/v1/MappingState.ts';
 import type { RangePage__Output } from './generated/flashcopy/engine/v1/RangePage.ts';
 import type { Volume__Output } from './generated/flashcopy/engine/v1/Volume.ts';
-import { engineService } from './service.ts';
 import { errorOf } from './status.ts';
 
-/** How long an engine that is being started again is waited for. */
-const CONNECT_MS = 5000;
 const CALL_MS = 30_000;
 /** Allocating a thick volume, discarding a target, cleaning what depends on a target: work that grows with the size. */
 const LONG_CALL_MS = 600_000;
 
-type Start<Answer> = (options: CallOptions, callback: requestCallback<Answer>) => ClientUnaryCall;
+/** How often to look at a mapping that is on its way into a state. */
+const LOOK_MS = 100;
 
 export class RemoteEngine implements EngineApi {
-  private readonly endpoint: string;
-  private readonly socketPath: string;
-  private readonly client: EngineClient;
+  private readonly connection: Connection;
 
-  constructor(endpoint: string) {
-    this.endpoint = endpoint;
-    this.socketPath = socketPathOf(endpoint);
-    const Client = engineService();
-    this.client = new Client(`unix:${this.socketPath}`, credentials.createInsecure(), {
-      'grpc.initial_reconnect_backoff_ms': 100,
-      'grpc.min_reconnect_backoff_ms': 100,
-      'grpc.max_reconnect_backoff_ms': 1000,
-    });
+  constructor(endpoint: string, options: RemoteOptions = {}) {
+    this.connection = new Connection(endpoint, options);
   }
 
   close(): void {
-    this.client.close();
+    this.connection.close();
   }
 
   async createVolume(request: CreateVolume): Promise<VolumeInfo> {
@@ -75,7 +59,13 @@ export class RemoteEngine implements EngineApi {
   }
 
   async deleteVolume(name: string): Promise<void> {
-    await this.call(`deleting ${name}`, CALL_MS, (o, done) => this.client.deleteVolume({ name }, o, done));
+    const { id } = await this.getVolume(name);
+    await this.call(
+      `deleting ${name}`,
+      CALL_MS,
+      (o, done, again) => this.client.deleteVolume({ name: again ? `#${id}` : name }, o, done),
+      doneIf('VolumeNotFound'),
+    );
   }
 
   async getVolume(name: string): Promise<VolumeInfo> {
@@ -112,7 +102,13 @@ export class RemoteEngine implements EngineApi {
   }
 
   async deleteSnapshot(name: string): Promise<void> {
-    await this.call(`deleting ${name}`, CALL_MS, (o, done) => this.client.deleteSnapshot({ name }, o, done));
+    const { id } = await this.getVolume(name);
+    await this.call(
+      `deleting ${name}`,
+      CALL_MS,
+      (o, done, again) => this.client.deleteSnapshot({ name: again ? `#${id}` : name }, o, done),
+      doneIf('VolumeNotFound'),
+    );
   }
 
   async cloneVolume(source: string, request: CloneVolume): Promise<VolumeInfo> {
@@ -129,7 +125,7 @@ export class RemoteEngine implements EngineApi {
   }
 
   async allocatedRanges(name: string, from: number, limit: number): Promise<RangePage> {
-    const message = { name, from: wire.whole('offset', from), limit: wire.whole('limit', limit) };
+    const message = { name, from: wire.whole('offset', from), limit: wire.whole32('limit', limit) };
     const page = await this.call<RangePage__Output>(`looking at ${name}`, CALL_MS, (o, done) =>
       this.client.allocatedRanges(message, o, done),
     );
@@ -137,7 +133,7 @@ export class RemoteEngine implements EngineApi {
   }
 
   async changedRanges(base: string, name: string, from: number, limit: number): Promise<RangePage> {
-    const message = { base, name, from: wire.whole('offset', from), limit: wire.whole('limit', limit) };
+    const message = { base, name, from: wire.whole('offset', from), limit: wire.whole32('limit', limit) };
     const page = await this.call<RangePage__Output>(`comparing ${base} and ${name}`, CALL_MS, (o, done) =>
       this.client.changedRanges(message, o, done),
     );
@@ -152,15 +148,25 @@ export class RemoteEngine implements EngineApi {
   }
 
   async prepareMapping(name: string): Promise<MappingInfo> {
-    return this.mapping(`preparing ${name}`, LONG_CALL_MS, (o, done) =>
-      this.client.prepareMapping({ name }, o, done),
+    return this.mapping(
+      `preparing ${name}`,
+      LONG_CALL_MS,
+      (o, done) => this.client.prepareMapping({ name }, o, done),
+      (refusal) => this.settled(name, refusal, 'MAPPING_STATE_PREPARING', 'MAPPING_STATE_PREPARED'),
     );
   }
 
   async startMappings(names: string[], request = randomUUID()): Promise<MappingInfo[]> {
-    return this.mappings(`starting ${names.join(', ')}`, LONG_CALL_MS, (o, done) =>
-      this.client.startMappings({ names, request }, o, done),
-    );
+    const what = `starting ${names.join(', ')}`;
+    const start: Start<ListMappingsResponse__Output> = (o, done) =>
+      this.client.startMappings({ names, request }, o, done);
+    return this.mappings(what, LONG_CALL_MS, start, (refusal) => {
+      // The first request was still under way when it was repeated, and has made the cut now.
+      if (refusal.code === 'WrongState') return this.connection.call(what, LONG_CALL_MS, start);
+      if (refusal.code !== 'MappingNotFound') throw refusal;
+      const hint = 'The answer to the start was lost: a mapping whose copy was complete has ended by itself.';
+      throw new FlashCopyError('MappingNotFound', `${refusal.message} ${hint}`, { cause: refusal });
+    });
   }
 
   async syncMapping(name: string, request = randomUUID()): Promise<MappingInfo> {
@@ -170,19 +176,29 @@ export class RemoteEngine implements EngineApi {
   }
 
   async stopMapping(name: string): Promise<MappingInfo> {
-    return this.mapping(`stopping ${name}`, CALL_MS, (o, done) => this.client.stopMapping({ name }, o, done));
+    return this.mapping(
+      `stopping ${name}`,
+      CALL_MS,
+      (o, done) => this.client.stopMapping({ name }, o, done),
+      (refusal) => this.settled(name, refusal, 'MAPPING_STATE_STOPPING', 'MAPPING_STATE_STOPPED'),
+    );
   }
 
   async setCopyRate(name: string, copyRate: number): Promise<MappingInfo> {
-    const message = { name, copyRate: wire.whole('copy rate', copyRate) };
+    const message = { name, copyRate: wire.whole32('copy rate', copyRate) };
     return this.mapping(`setting the rate of ${name}`, CALL_MS, (o, done) =>
       this.client.setCopyRate(message, o, done),
     );
   }
 
   async deleteMapping(name: string, force: boolean): Promise<void> {
-    const message = { name, force };
-    await this.call(`deleting ${name}`, CALL_MS, (o, done) => this.client.deleteMapping(message, o, done));
+    const { id } = await this.getMapping(name);
+    await this.call(
+      `deleting ${name}`,
+      CALL_MS,
+      (o, done, again) => this.client.deleteMapping({ name: again ? `#${id}` : name, force }, o, done),
+      doneIf('MappingNotFound'),
+    );
   }
 
   async getMapping(name: string): Promise<MappingInfo> {
@@ -196,7 +212,7 @@ export class RemoteEngine implements EngineApi {
   }
 
   async *watchMapping(name: string, signal: AbortSignal): AsyncIterable<MappingInfo> {
-    await this.reachable();
+    await this.connection.reachable();
     if (signal.aborted) return;
     const call = this.client.watchMapping({ name });
     const cancel = () => call.cancel();
@@ -205,7 +221,7 @@ export class RemoteEngine implements EngineApi {
       for await (const message of call) yield wire.mappingFromWire(message);
     } catch (error) {
       if ((error as ServiceError).code !== status.CANCELLED || !signal.aborted) {
-        throw errorOf(error as ServiceError, this.asked(`watching ${name}`));
+        throw errorOf(error as ServiceError, this.connection.asked(`watching ${name}`));
       }
     } finally {
       signal.removeEventListener('abort', cancel);
@@ -223,6 +239,19 @@ export class RemoteEngine implements EngineApi {
     );
   }
 
+  private get client(): EngineClient {
+    return this.connection.client;
+  }
+
+  private async call<Answer>(
+    what: string,
+    limitMs: number,
+    start: Start<Answer>,
+    reconsider?: Reconsider<Answer>,
+  ): Promise<Answer> {
+    return this.connection.call(what, limitMs, start, reconsider);
+  }
+
   private async volume(what: string, limitMs: number, start: Start<Volume__Output>): Promise<VolumeInfo> {
     return wire.volumeFromWire(await this.call(what, limitMs, start));
   }
@@ -235,44 +264,47 @@ export class RemoteEngine implements EngineApi {
     return (await this.call(what, limitMs, start)).volumes.map(wire.volumeFromWire);
   }
 
-  private async mapping(what: string, limitMs: number, start: Start<Mapping__Output>): Promise<MappingInfo> {
-    return wire.mappingFromWire(await this.call(what, limitMs, start));
+  private async mapping(
+    what: string,
+    limitMs: number,
+    start: Start<Mapping__Output>,
+    reconsider?: Reconsider<Mapping__Output>,
+  ): Promise<MappingInfo> {
+    return wire.mappingFromWire(await this.call(what, limitMs, start, reconsider));
   }
 
   private async mappings(
     what: string,
     limitMs: number,
     start: Start<ListMappingsResponse__Output>,
+    reconsider?: Reconsider<ListMappingsResponse__Output>,
   ): Promise<MappingInfo[]> {
-    return (await this.call(what, limitMs, start)).mappings.map(wire.mappingFromWire);
+    return (await this.call(what, limitMs, start, reconsider)).mappings.map(wire.mappingFromWire);
   }
 
-  private async call<Answer>(what: string, limitMs: number, start: Start<Answer>): Promise<Answer> {
-    await this.reachable();
-    return new Promise((resolve, reject) => {
-      start({ deadline: Date.now() + limitMs }, (error, answer) => {
-        if (error) reject(errorOf(error, this.asked(what)));
-        else resolve(answer!);
-      });
-    });
-  }
-
-  private asked(what: string): string {
-    return `${what[0]!.toUpperCase()}${what.slice(1)} (${this.endpoint})`;
-  }
-
-  private async reachable(): Promise<void> {
-    const none = (found: string) =>
-      new FlashCopyError(
-        'Unavailable',
-        `No engine answers at ${this.endpoint}: ${found}. Start one with "flashcopy standalone", or name its --endpoint.`,
+  /** The mapping, when what an earlier request began has come to its end; the refusal if it did not. */
+  private async settled(
+    name: string,
+    refusal: FlashCopyError,
+    underWay: MappingState__Output,
+    end: MappingState__Output,
+  ): Promise<Mapping__Output> {
+    if (refusal.code !== 'WrongState') throw refusal;
+    for (const until = Date.now() + LONG_CALL_MS; Date.now() < until; await sleep(LOOK_MS)) {
+      const mapping = await this.call<Mapping__Output>(`looking up ${name}`, CALL_MS, (o, done) =>
+        this.client.getMapping({ name }, o, done),
       );
-    if (!existsSync(this.socketPath)) throw none('there is no such socket');
-    await new Promise<void>((resolve, reject) => {
-      this.client.waitForReady(Date.now() + CONNECT_MS, (error) => {
-        if (error) reject(none(error.message));
-        else resolve();
-      });
-    });
+      if (mapping.state === end) return mapping;
+      if (mapping.state !== underWay) break;
+    }
+    throw refusal;
   }
+}
+
+/** That it is gone is what was asked for. */
+function doneIf(gone: ErrorCode): Reconsider<object> {
+  return async (refusal) => {
+    if (refusal.code === gone) return {};
+    throw refusal;
+  };
 }

@@ -116,6 +116,12 @@ export function whole(what: string, value: number): number {
   throw new FlashCopyError('InvalidArgument', `The ${what} ${value} is not a whole number.`);
 }
 
+/** So it would with what does not fit into 32 bits. */
+export function whole32(what: string, value: number): number {
+  if (whole(what, value) === (value | 0)) return value;
+  throw new FlashCopyError('InvalidArgument', `The ${what} ${value} is far beyond what it can be.`);
+}
+
 export function createVolumeToWire(request: CreateVolume): CreateVolumeRequest {
   const { name, sizeBytes, grainBytes = 0, provisioning, cowFailure, labels } = request;
   return {
@@ -159,5 +165,5 @@ export function createSnapshotFromWire(request: {
 
 /** 0 is a copy rate, so an absent one must stay absent. */
 export function copyRateOf(request: { copyRate?: number }): { copyRate?: number } {
-  return request.copyRate === undefined ? {} : { copyRate: whole('copy rate', request.copyRate) };
+  return request.copyRate === undefined ? {} : { copyRate: whole32('copy rate', request.copyRate) };
 }

@@ -7,16 +7,20 @@
  */
 import { flushCompileCache } from 'node:module';
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FlashCopyError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
-import type { EngineStart, ToEngine, ToSupervisor } from '../engine/child-messages.ts';
+import type { EngineStart, RemoteAccess, ToEngine, ToSupervisor } from '../engine/child-messages.ts';
 import { EngineProcess } from '../engine/engine-process.ts';
 import type { EngineApi } from './engine-api.ts';
 import type { ApiServer } from './server.ts';
 
+/** How long to wait until it is tried again to serve the controller. */
+const SERVE_AGAIN_MS = 5000;
+
 function main(): void {
   if (process.send === undefined) {
-    process.stderr.write('This is started by "flashcopy standalone". Run that.\n');
+    process.stderr.write('This is started by "flashcopy engine". Run that.\n');
     process.exitCode = 2;
     return;
   }
@@ -58,15 +62,52 @@ async function start(options: EngineStart): Promise<Running> {
   const api: EngineApi = engine;
   // Host I/O is served by now and does not wait for this to load.
   const { serveEngine } = await import('./server.ts');
-  const server = await serveEngine(api, options.endpoint);
-  return { stop: (forced) => stop(engine, server, forced) };
+  const servers = [await serveEngine(api, options.endpoint)];
+  if (options.remote) servers.push(await serveRemotely(api, options.remote, options.shmSurvived));
+  return { stop: (forced) => stop(engine, servers, forced) };
 }
 
-async function stop(engine: EngineProcess, server: ApiServer, forced: boolean): Promise<void> {
+/**
+ * What hinders it the first time is told to whoever starts it. Later, host I/O is served and goes on whatever has become
+ * of certificates or addresses: then it is tried until it works.
+ */
+async function serveRemotely(
+  api: EngineApi,
+  remote: RemoteAccess,
+  startedBefore: boolean,
+): Promise<ApiServer> {
+  const { serveEngineTls } = await import('./server.ts');
+  if (!startedBefore) return serveEngineTls(api, remote);
+  const given = new AbortController();
+  const served = keepTrying(() => serveEngineTls(api, remote), given.signal);
+  return {
+    stop: async () => {
+      given.abort();
+      await (await served)?.stop();
+    },
+  };
+}
+
+async function keepTrying(
+  serve: () => Promise<ApiServer>,
+  signal: AbortSignal,
+): Promise<ApiServer | undefined> {
+  for (; !signal.aborted; await sleep(SERVE_AGAIN_MS)) {
+    try {
+      return await serve();
+    } catch (error) {
+      if (!(error instanceof FlashCopyError)) throw error;
+      log.error('not reachable by the controller yet', { error: error.message });
+    }
+  }
+  return undefined;
+}
+
+async function stop(engine: EngineProcess, servers: ApiServer[], forced: boolean): Promise<void> {
   try {
     const { users } = await engine.stop(forced);
     if (users.length > 0) return await tell({ kind: 'refused', users });
-    await server.stop();
+    await Promise.all(servers.map((server) => server.stop()));
     process.exit(0);
   } catch (error) {
     log.error('stop failed', { error: String((error as Error).stack ?? error) });

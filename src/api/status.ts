@@ -41,33 +41,86 @@ export function statusOf(error: unknown): Pick<StatusObject, 'code' | 'details' 
   return { code: statusOfCode[code], details: (error as Error).message ?? String(error), metadata };
 }
 
-/** What a caller is told about a failed call; `asked` names the call and the endpoint. */
-export function errorOf(error: ServiceError, asked: string): FlashCopyError {
-  const code = error.metadata?.get(CODE_KEY)[0];
-  if (typeof code === 'string' && Object.hasOwn(statusOfCode, code)) {
-    return new FlashCopyError(code as ErrorCode, error.details);
-  }
-  switch (error.code) {
-    case status.DEADLINE_EXCEEDED:
-      return new FlashCopyError(
-        'Unavailable',
-        `${asked} had no answer in time. It may still take effect: look before asking again.`,
-        { cause: error },
-      );
+/**
+ * How a call failed. `refused`: the engine answered. `lost`: the connection broke; it may have taken effect. `away`:
+ * nobody answered the door, nothing was asked. `untrusted`: one end does not accept the other's certificate.
+ * `late`: no answer before the deadline. `unknown`: the engine does not know the call. `broken`: anything else.
+ */
+export type Failure = 'refused' | 'lost' | 'away' | 'untrusted' | 'late' | 'unknown' | 'broken';
+
+/** What OpenSSL and Node.js call the reasons not to trust a peer. */
+const UNTRUSTED = /certificate|altnames|self.signed|unknown ca|handshake failure|unsupported protocol/i;
+
+export function failureOf({ code, details, metadata }: ServiceError): Failure {
+  if (codeIn(metadata) !== undefined) return 'refused';
+  switch (code) {
     case status.UNAVAILABLE:
-      return new FlashCopyError(
-        'Unavailable',
-        `${asked} did not reach the engine, or it went away meanwhile: ${error.details}. ` +
-          'Ask again when it runs; what was asked may have taken effect.',
-        { cause: error },
-      );
+      if (!/^No connection established/.test(details)) return 'lost';
+      return UNTRUSTED.test(details) ? 'untrusted' : 'away';
+    case status.CANCELLED: // by a server that did not want to wait any longer when it stopped
+      return 'lost';
+    case status.DEADLINE_EXCEEDED:
+      return 'late';
     case status.UNIMPLEMENTED:
-      return new FlashCopyError(
-        'Internal',
-        `${asked} is unknown to the engine: it is of another release.`,
-        { cause: error }, // biome-ignore format: one line
-      );
+      return 'unknown';
     default:
-      return new FlashCopyError('Internal', `${asked} failed: ${error.details}`, { cause: error });
+      return 'broken';
   }
+}
+
+/** What a caller is told about a failed call; `asked` names the call and the endpoint, `again` that it was repeated. */
+export function errorOf(error: ServiceError, asked: string, again = false): FlashCopyError {
+  const code = codeIn(error.metadata);
+  if (code !== undefined) return new FlashCopyError(code, error.details);
+  const found = foundIn(error.details);
+  const effect = again ? ' What was asked may have taken effect.' : ' Nothing was done.';
+  const failed = (as: ErrorCode, text: string) =>
+    new FlashCopyError(as, `${asked} ${text}`, { cause: error });
+  switch (failureOf(error)) {
+    case 'late':
+      return failed(
+        'Unavailable',
+        'had no answer in time. It may still take effect: look before asking again.',
+      );
+    case 'lost':
+      return failed(
+        'Unavailable',
+        `lost its engine: ${found}. Ask again when it runs; what was asked may have taken effect.`,
+      );
+    case 'away':
+      return failed('Unavailable', `did not reach the engine: ${found}.${effect} ${remedyOf(found)}`);
+    case 'untrusted':
+      return failed('Unavailable', `did not reach the engine: ${found}.${effect} ${remedyOf(found)}`);
+    case 'unknown':
+      return failed('Internal', 'is unknown to the engine: it is of another release.');
+    default:
+      return failed('Internal', `failed: ${found}`);
+  }
+}
+
+/** The reason alone, of what gRPC says around it. */
+function foundIn(details: string): string {
+  return details
+    .replace(/^No connection established\. ?/, '')
+    .replace(/(?:Last error|Resolution note): /g, '')
+    .replace(/ \(\d{4}-[^)]*\)/g, '')
+    .replace(/^Error(?: \[\w+\])?: /, '')
+    .replace(/[. ]+$/, '')
+    .replace(/^Failed to connect$/, 'it was connected to, and closed the connection at once');
+}
+
+function remedyOf(found: string): string {
+  if (/altnames/.test(found))
+    return 'It is the engine of another node, or its certificate bears the wrong name.';
+  if (/has expired/.test(found)) return 'Issue it a new certificate.';
+  if (/at once$/.test(found))
+    return 'It may be stopping, or not accept this certificate: both ends need one of the same CA.';
+  if (UNTRUSTED.test(found))
+    return 'Its certificate is not of a CA that is trusted here: both ends need one of the same CA.';
+  return 'Ask again when it runs.';
+}
+
+function codeIn(metadata: Metadata | undefined): ErrorCode | undefined {
+  const code = metadata?.get(CODE_KEY)[0];
+  return typeof code === 'string' && Object.hasOwn(statusOfCode, code) ? (code as ErrorCode) : undefined;
 }

@@ -5,17 +5,25 @@
 import type { Command } from 'commander';
 import type { EngineApi } from '../api/engine-api.ts';
 import type { OutputForm } from './output.ts';
+import { type ConnectionOptions, controllerTls } from './role-options.ts';
 
-type SharedOptions = { endpoint: string; output: OutputForm };
+type SharedOptions = ConnectionOptions & { output: OutputForm };
+
+/** How long a person waits for an engine that does not answer. */
+const AWAY_MS = 5000;
 
 export async function withEngine(
   command: Command,
   action: (engine: EngineApi, form: OutputForm) => Promise<void>,
 ): Promise<void> {
-  const { endpoint, output } = command.optsWithGlobals<SharedOptions>();
+  const { endpoint, output, tlsDir, nodeId } = command.optsWithGlobals<SharedOptions>();
   // Loaded when it is needed: it takes longer than all the rest, also where nobody is to be asked.
   const { RemoteEngine } = await import('../api/client.ts');
-  const engine = new RemoteEngine(endpoint);
+  const engine = new RemoteEngine(endpoint, {
+    ...(tlsDir !== undefined && { tls: await controllerTls(tlsDir) }),
+    ...(nodeId !== undefined && { node: nodeId }),
+    awayMs: AWAY_MS,
+  });
   try {
     await action(engine, output);
   } finally {

@@ -4,13 +4,14 @@
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { Command, CommanderError, Option } from 'commander';
-import { DEFAULT_ENDPOINT } from '../api/endpoint.ts';
 import { FlashCopyError } from '../base/errors.ts';
 import { examples } from './context.ts';
+import { addEngineCommand } from './engine.ts';
 import { addMapCommands } from './map.ts';
 import { addPoolCommands } from './pool.ts';
+import { addConnectionOptions } from './role-options.ts';
 import { addSnapshotCommands } from './snapshot.ts';
-import { addRoleCommands } from './standalone.ts';
+import { addStandaloneCommand } from './standalone.ts';
 import { addVolumeCommands } from './volume.ts';
 
 const FAILED = 1;
@@ -22,14 +23,9 @@ function version(): string {
 }
 
 function newProgram(): Command {
-  const program = new Command('flashcopy')
+  const program = addConnectionOptions(new Command('flashcopy'))
     .description('Volumes with instant copies: snapshots, clones and mappings that copy only what changed.')
     .version(version())
-    .addOption(
-      new Option('--endpoint <url>', 'where the engine answers')
-        .env('FLASHCOPY_ENDPOINT')
-        .default(DEFAULT_ENDPOINT),
-    )
     .addOption(new Option('--output <form>', 'what to print').choices(['table', 'json']).default('table'))
     .addHelpText(
       'after',
@@ -43,7 +39,8 @@ function newProgram(): Command {
     )
     .configureHelp({ showGlobalOptions: true })
     .exitOverride();
-  addRoleCommands(program);
+  addEngineCommand(program);
+  addStandaloneCommand(program);
   addVolumeCommands(program);
   addMapCommands(program);
   addSnapshotCommands(program);

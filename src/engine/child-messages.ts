@@ -6,10 +6,19 @@
 export const FUSE_FD = 3;
 export const SHM_FD = 4;
 
+/** Where the controller reaches the engine, over mutual TLS. */
+export type RemoteAccess = {
+  /** "host:port". */
+  address: string;
+  tlsDir: string;
+  nodeId: string;
+};
+
 export type EngineStart = {
   poolDir: string;
   mountDir: string;
   endpoint: string;
+  remote?: RemoteAccess;
   logBytes: number;
   /** A former engine process has filled the shared memory, since this supervisor runs. */
   shmSurvived: boolean;

@@ -18,7 +18,7 @@ import { log } from '../base/log.ts';
 import { mountFuse, openFuseDevice } from '../sys/mount.ts';
 import { createSharedMemory } from '../sys/shm.ts';
 import { Backoff } from './backoff.ts';
-import type { EngineStart, ToEngine, ToSupervisor } from './child-messages.ts';
+import type { EngineStart, RemoteAccess, ToEngine, ToSupervisor } from './child-messages.ts';
 import { openPool, type Pool } from './pool.ts';
 import { makeRunDir, type RunDir, removeRunDir, runDirOf, unmountLazily } from './run-dir.ts';
 import { clearStale } from './stale.ts';
@@ -33,6 +33,7 @@ const FORCED_STOP_MS = 10_000;
 export type SuperviseOptions = {
   poolDir: string;
   endpoint: string;
+  remote?: RemoteAccess;
   /** Of a new pool. */
   logBytes?: number;
   /** The command that runs an engine process. */
@@ -161,7 +162,8 @@ class Supervisor {
 
   private startOf(shmSurvived: boolean): EngineStart {
     const { dir: poolDir, logBytes } = this.pool;
-    return { poolDir, mountDir: this.mountDir, endpoint: this.options.endpoint, logBytes, shmSurvived };
+    const { endpoint, remote } = this.options;
+    return { poolDir, mountDir: this.mountDir, endpoint, ...(remote && { remote }), logBytes, shmSurvived };
   }
 
   private receive(message: ToSupervisor): void {
