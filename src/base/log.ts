@@ -7,6 +7,11 @@
 import process from 'node:process';
 import winston from 'winston';
 
+// Whoever reads the log may go away. That must not end an engine on which host I/O depends.
+process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 const LEVELS = ['error', 'warn', 'info', 'debug'];
 const asked = process.env['FLASHCOPY_LOG_LEVEL'] ?? 'info';
 

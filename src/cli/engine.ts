@@ -28,6 +28,10 @@ ${examples(
     )
     .action(async (_options: object, command: Command) => {
       const options = command.optsWithGlobals<EngineOptions & { listen?: string }>();
+      if (options.listen !== undefined && (options.tlsDir === undefined || options.nodeId === undefined))
+        command.error(
+          'error: --listen needs --tls-dir and --node-id: over a network there is only mutual TLS',
+        );
       const remote = await remoteAccess(options.listen, options);
       process.exitCode = await superviseEngine(options, remote);
     });

@@ -1,5 +1,6 @@
 /**
- * The program `flashcopy`. Exit code 0: done; 1: failed, with one line on stderr that says why; 2: used wrongly.
+ * The program `flashcopy`. Exit code 0: done; 1: failed, with one line on stderr that says why, which begins with the
+ * error's code (base/errors.ts); 2: used wrongly. Who reads its output may stop reading at any time.
  */
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
@@ -55,11 +56,17 @@ async function main(): Promise<number> {
   } catch (error) {
     // Commander has said on stderr what is wrong; help and version that were asked for are no error.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;
-    const told = error instanceof FlashCopyError && error.code !== 'Internal';
-    const text = told ? error.message : String((error as Error).stack ?? error);
-    process.stderr.write(`flashcopy: ${text.trim().replaceAll(/\s*\n\s*/g, told ? ' ' : '\n  ')}\n`);
+    const code = error instanceof FlashCopyError ? error.code : 'Internal';
+    const told = code !== 'Internal';
+    const text = told ? (error as Error).message : String((error as Error).stack ?? error);
+    process.stderr.write(`error: ${code}: ${text.trim().replaceAll(/\s*\n\s*/g, told ? ' ' : '\n  ')}\n`);
     return FAILED;
   }
 }
 
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  // The reader has seen enough, as `head` does. What was asked of an engine has been done before it was printed.
+  process.exit();
+});
 process.exitCode = await main();

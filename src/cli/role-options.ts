@@ -10,7 +10,6 @@ import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { checkedAddress, DEFAULT_ENDPOINT } from '../api/endpoint.ts';
 import type { TlsDirectory } from '../api/tls-directory.ts';
-import { FlashCopyError } from '../base/errors.ts';
 import type { RemoteAccess } from '../engine/child-messages.ts';
 import { parseSize } from './sizes.ts';
 
@@ -47,17 +46,12 @@ export function addPoolOptions(role: Command): Command {
     .option('--log-size <size>', 'undo log of a new pool (default: 256Mi)', parseSize);
 }
 
-/** Where the controller shall reach the engine of this node; what is wrong with it is told before anything starts. */
+/** Where the controller is to reach the engine of this node; what is wrong with that is told before anything starts. */
 export async function remoteAccess(
   address: string | undefined,
   { tlsDir, nodeId }: ConnectionOptions,
 ): Promise<RemoteAccess | undefined> {
-  if (address === undefined) return undefined;
-  if (tlsDir === undefined || nodeId === undefined)
-    throw new FlashCopyError(
-      'InvalidArgument',
-      `To listen on ${address}, --tls-dir and --node-id are needed: over a network there is nothing but mutual TLS.`,
-    );
+  if (address === undefined || tlsDir === undefined || nodeId === undefined) return undefined;
   const { engineNameOf, TlsDirectory: Directory } = await import('../api/tls-directory.ts');
   new Directory(tlsDir, engineNameOf(nodeId));
   return { address: checkedAddress(address), tlsDir: path.resolve(tlsDir), nodeId };

@@ -5,8 +5,9 @@
  * <mount>/<volume id> and lies on the filesystem with our mount's device number; the name alone is not enough, because
  * loop devices are shared by all containers of a machine and another engine may have a mount of the same name.
  *
- * Everything that opens, closes or sets a device happens in a process of its own or in the thread pool: closing one can
- * wait for its writeback, which this engine has to carry out.
+ * Everything that asks the mount, and everything that opens, closes or sets a device, happens in a process of its own:
+ * it can wait for answers or for writeback that this engine has to give, and a thread of the engine that waited for
+ * itself could not even be killed.
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
@@ -70,14 +71,14 @@ export class Devices {
     const device = (await this.all()).get(volume.id);
     if (device === undefined) return;
     // The kernel learns the file's new size when it is asked for.
-    await fs.stat(path.join(this.mountDir, String(volume.id)));
+    const looked = await run('stat', ['-c', '%s', path.join(this.mountDir, String(volume.id))]);
     const { stderr } = await run('losetup', ['--set-capacity', device]);
     const sectors = Number(await fs.readFile(`/sys/block/${path.basename(device)}/size`, 'utf8'));
     if (sectors * 512 === volume.sizeBytes) return;
     throw new FlashCopyError(
       'IoError',
       `Volume ${volume.name} has grown to ${volume.sizeBytes} bytes, but its device ${device} has ${sectors * 512} ` +
-        `(${stderr.trim()}). Detach and attach it again.`,
+        `(${[looked.stderr, stderr].join(' ').trim()}). Detach and attach it again.`,
     );
   }
 

@@ -120,9 +120,16 @@ export class EngineProcess {
     const { id } = await this.data.call<CoreVolume>('getVolume', name);
     if (this.stopping)
       throw new FlashCopyError('Unavailable', 'The engine is stopping and attaches nothing.');
-    return this.turns.take([id], async () =>
-      this.devices.attach(await this.data.call('getVolume', `#${id}`)),
-    );
+    return this.turns.take([id], async () => {
+      const volume = await this.data.call<CoreVolume>('getVolume', `#${id}`);
+      // Its device would answer every read with an I/O error, and nobody could see why.
+      if (volume.state !== 'online')
+        throw new FlashCopyError(
+          'Suspended',
+          `Volume ${volume.name} is offline and cannot be attached: ${volume.error}.`,
+        );
+      return this.devices.attach(volume);
+    });
   }
 
   async detachVolume(name: string): Promise<void> {

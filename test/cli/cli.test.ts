@@ -29,14 +29,16 @@ describe('flashcopy', () => {
     fs.rmSync(dir, { recursive: true });
   });
 
-  function flashcopy(...args: string[]): Promise<Outcome> {
+  function execute(command: string, args: string[]): Promise<Outcome> {
     const env = { ...process.env, FLASHCOPY_ENDPOINT: endpoint };
     return new Promise((resolve) => {
-      execFile(process.execPath, [program, ...args], { env }, (error, stdout, stderr) => {
+      execFile(command, args, { env }, (error, stdout, stderr) => {
         resolve({ code: (error?.code as number | undefined) ?? 0, stdout, stderr });
       });
     });
   }
+  const flashcopy = (...args: string[]) => execute(process.execPath, [program, ...args]);
+  const shell = (script: string, ...args: string[]) => execute('bash', ['-c', script, ...args]);
 
   async function ok(...args: string[]): Promise<string> {
     const { code, stdout, stderr } = await flashcopy(...args);
@@ -123,7 +125,10 @@ describe('flashcopy', () => {
     const { code, stderr } = await waiting;
     assert.deepEqual(
       { code, stderr },
-      { code: 1, stderr: 'flashcopy: Mapping m is stopped before its copy is complete: pool full.\n' },
+      {
+        code: 1,
+        stderr: 'error: WrongState: Mapping m is stopped before its copy is complete: pool full.\n',
+      },
     );
 
     await engine.setCopyRate('m', 0);
@@ -145,7 +150,10 @@ describe('flashcopy', () => {
   it('exits with 1 and one line that says why when the engine refuses', async () => {
     const { code, stdout, stderr } = await flashcopy('volume', 'rm', 'none');
     assert.deepEqual({ code, stdout }, { code: 1, stdout: '' });
-    assert.equal(stderr, 'flashcopy: There is no volume or snapshot none. See "flashcopy volume ls".\n');
+    assert.equal(
+      stderr,
+      'error: VolumeNotFound: There is no volume or snapshot none. See "flashcopy volume ls".\n',
+    );
   });
 
   it('exits with 1 when there is no engine', async () => {
@@ -153,7 +161,7 @@ describe('flashcopy', () => {
     assert.equal(code, 1);
     assert.match(
       stderr,
-      /^flashcopy: No engine answers at unix:.*none\.sock: there is no such socket\. Start one .*\n$/,
+      /^error: Unavailable: No engine answers at unix:.*none\.sock: there is no such socket\. Start one .*\n$/,
     );
   });
 
@@ -167,6 +175,11 @@ describe('flashcopy', () => {
     [['snapshot', 'create', 'data'], /Write VOLUME:SNAPSHOT/],
     [['volume', 'ls', '--output', 'yaml'], /Allowed choices are table, json/],
     [['standalone'], /required option '--pool <dir>' not specified/],
+    [['engine'], /required option '--pool <dir>' not specified/],
+    [
+      ['engine', '--pool', '/tmp/p', '--listen', 'host:1', '--node-id', 'n'],
+      /--listen needs --tls-dir and --node-id/,
+    ],
     [[], /Usage: flashcopy/],
   ];
   for (const [args, text] of misuses) {
@@ -176,6 +189,20 @@ describe('flashcopy', () => {
       assert.match(stderr, text);
     });
   }
+
+  it('ends quietly when its reader has seen enough', async () => {
+    for (const name of ['a', 'b', 'c']) await engine.createVolume({ name, sizeBytes: GiB });
+    for (const args of ['volume create --help', 'volume ls', 'volume ls --output json']) {
+      const { code, stdout, stderr } = await shell(`"$0" "$1" ${args} | head -1`, process.execPath, program);
+      assert.deepEqual({ code, stderr, lines: stdout.split('\n').length }, { code: 0, stderr: '', lines: 2 });
+      const closed = await shell(
+        `"$0" "$1" ${args} | true; exit "\${PIPESTATUS[0]}"`,
+        process.execPath,
+        program,
+      );
+      assert.deepEqual(closed, { code: 0, stdout: '', stderr: '' });
+    }
+  });
 
   it('teaches: help has examples and exits with 0', async () => {
     assert.match(await ok('--help'), /Examples:\n {2}flashcopy standalone --pool/);

@@ -77,8 +77,11 @@ describe('The engine', () => {
   });
 
   it('tells that a create did not fit, and leaves nothing of it', async () => {
+    // In memory the kernel refuses at once. A disk would first be filled to the brim.
+    await rig.end();
+    rig = await PassThroughRig.start('/dev/shm');
     const request = { id: 2, sizeBytes: 8 * 2 ** 40, thick: true };
     await assert.rejects(rig.call('createVolume', request), { code: 'OutOfSpace' });
-    assert.deepEqual(await fs.readdir(path.join(rig.pool, 'volumes')), ['1.data']);
+    assert.deepEqual(await fs.readdir(path.join(rig.pool, 'volumes')), []);
   });
 });

@@ -28,8 +28,8 @@ export async function sh(command: string, ...args: string[]): Promise<string> {
 }
 
 export class PassThroughRig {
-  readonly pool = mkdtempSync(path.join(os.tmpdir(), 'flashcopy-rig-'));
-  readonly mnt = path.join(this.pool, 'mnt');
+  readonly pool: string;
+  readonly mnt: string;
   readonly logged: Extract<ToMain, { kind: 'log' }>[] = [];
   private readonly fuseFd = openFuseDevice();
   private readonly shmFd = createSharedMemory('rig');
@@ -39,14 +39,16 @@ export class PassThroughRig {
   private lives = 0;
   private calls = 0;
 
-  private constructor() {
+  private constructor(base: string) {
+    this.pool = mkdtempSync(path.join(base, 'flashcopy-rig-'));
+    this.mnt = path.join(this.pool, 'mnt');
     mkdirSync(this.mnt);
     mkdirSync(path.join(this.pool, 'volumes'));
     mountFuse(this.fuseFd, this.mnt, 'rig');
   }
 
-  static async start(): Promise<PassThroughRig> {
-    const rig = new PassThroughRig();
+  static async start(base = os.tmpdir()): Promise<PassThroughRig> {
+    const rig = new PassThroughRig(base);
     await rig.startEngine();
     return rig;
   }
