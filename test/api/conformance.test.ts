@@ -1,5 +1,5 @@
 /**
- * Callers cannot tell an engine in the process from one over gRPC: the same claims hold for both.
+ * Callers cannot tell an engine in the process from one over a socket or over TLS: the same claims hold for all.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -8,9 +8,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { RemoteEngine } from '../../src/api/client.ts';
 import type { EngineApi } from '../../src/api/engine-api.ts';
-import { type ApiServer, serveEngine } from '../../src/api/server.ts';
+import { type ApiServer, serveEngine, serveEngineTls } from '../../src/api/server.ts';
+import { TlsDirectory } from '../../src/api/tls-directory.ts';
 import { type ErrorCode, FlashCopyError } from '../../src/base/errors.ts';
 import type { MappingInfo } from '../../src/base/model.ts';
+import { CONTROLLER, engineName, TestCa } from '../support/certificates.ts';
+import { engineClaims } from '../support/engine-claims.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 
 const GiB = 2 ** 30;
@@ -59,7 +62,29 @@ async function remote(): Promise<Subject> {
   return { api, engine, close };
 }
 
-for (const [name, make] of Object.entries({ 'in process': inProcess, 'over gRPC': remote })) {
+async function remoteOverTls(): Promise<Subject> {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'flashcopy-api-'));
+  const engine = new FakeEngine();
+  const ca = new TestCa(path.join(dir, 'ca'));
+  const access = {
+    address: '127.0.0.1:0',
+    tlsDir: ca.issue(path.join(dir, 'n1'), [engineName('n1')]),
+    nodeId: 'n1',
+  };
+  const server = await serveEngineTls(engine, access);
+  const tls = new TlsDirectory(ca.issue(path.join(dir, 'controller'), [CONTROLLER]), CONTROLLER);
+  const api = new RemoteEngine(`tls://127.0.0.1:${server.port}`, { tls, node: 'n1' });
+  const close = async () => {
+    api.close();
+    await server.stop();
+    fs.rmSync(dir, { recursive: true });
+  };
+  return { api, engine, close };
+}
+
+const subjects = { 'in process': inProcess, 'over a unix socket': remote, 'over TLS': remoteOverTls };
+
+for (const [name, make] of Object.entries(subjects)) {
   describe(`an engine ${name}`, () => {
     let subject: Subject;
     let api: EngineApi;
@@ -68,6 +93,14 @@ for (const [name, make] of Object.entries({ 'in process': inProcess, 'over gRPC'
       api = subject.api;
     });
     afterEach(() => subject.close());
+
+    engineClaims(() => ({
+      api,
+      copied: async (mapping) => {
+        const { totalBytes } = await subject.engine.getMapping(mapping);
+        subject.engine.change(mapping, { state: 'copied', copiedBytes: totalBytes });
+      },
+    }));
 
     it('creates, shows, grows and deletes volumes', async () => {
       const created = await api.createVolume({ name: 'data', sizeBytes: 10 * 1024 * GiB });
@@ -150,7 +183,7 @@ for (const [name, make] of Object.entries({ 'in process': inProcess, 'over gRPC'
       );
       const clone = await api.cloneVolume('a1', { name: 'c', sizeBytes: 0, copyRate: 0, incremental: true });
       assert.equal(clone.sizeBytes, GiB);
-      const { copyRate, incremental } = await api.getMapping('clone-c');
+      const { copyRate, incremental } = await api.getMapping('c');
       assert.deepEqual({ copyRate, incremental }, { copyRate: 0, incremental: true });
       assert.equal(await api.deleteSnapshot('b1'), undefined);
     });
@@ -323,6 +356,14 @@ describe('an engine over gRPC, besides', () => {
     await asked;
   });
 
+  it('takes an answer of any length', async () => {
+    const engine = new FakeEngine();
+    await serve(engine);
+    const labels = { note: 'x'.repeat(1000) };
+    for (let i = 0; i < 6000; i++) await engine.createVolume({ name: `v${i}`, sizeBytes: GiB, labels });
+    await using(async (api) => assert.equal((await api.listVolumes()).length, 6000));
+  });
+
   it('tells a bug apart from what the world did', async () => {
     const engine = new FakeEngine();
     await serve(engine);
@@ -330,21 +371,31 @@ describe('an engine over gRPC, besides', () => {
     await using((api) => assert.rejects(api.pool(), failsWith('Internal', /x is not a function/)));
   });
 
-  it('refuses fractions, which the wire would cut off', async () => {
+  it('refuses what the wire would cut off: fractions, and what does not fit into 32 bits', async () => {
     await serve();
     await using(async (api) => {
       const refused = failsWith('InvalidArgument', /1\.5 is not a whole number/);
       await assert.rejects(api.createVolume({ name: 'a', sizeBytes: 1.5 }), refused);
       await assert.rejects(api.setCopyRate('m', 1.5), refused);
       await assert.rejects(api.createSnapshots([{ name: 'a', source: 'b', copyRate: 1.5 }]), refused);
+      await assert.rejects(
+        api.createMapping({ name: 'm', source: 'a', target: 'b', copyRate: 1.5 }),
+        refused,
+      );
+      await assert.rejects(api.cloneVolume('a', { name: 'b', sizeBytes: 0, copyRate: 1.5 }), refused);
+      const wrapped = failsWith('InvalidArgument', /4294967346 is far beyond/);
+      await assert.rejects(api.setCopyRate('m', 2 ** 32 + 50), wrapped);
+      await assert.rejects(api.allocatedRanges('a', 0, 2 ** 32 + 50), wrapped);
     });
   });
 
-  it('refuses endpoints that are no unix socket, or too long for one', () => {
-    assert.throws(
-      () => new RemoteEngine('localhost:5000'),
-      failsWith('InvalidArgument', /is not a unix socket/),
-    );
+  it('refuses endpoints that are neither a unix socket nor TLS, or too long for one', () => {
+    for (const wrong of ['localhost:5000', 'http://localhost:5000', 'tcp://localhost:5000', 'unix:x']) {
+      assert.throws(
+        () => new RemoteEngine(wrong),
+        failsWith('InvalidArgument', /is neither a unix socket nor TLS/),
+      );
+    }
     assert.throws(
       () => new RemoteEngine(`unix:///${'x'.repeat(120)}`),
       failsWith('InvalidArgument', /longer than/),

@@ -74,7 +74,7 @@ describe('flashcopy', () => {
     for (const name of ['a', 'b']) await ok('volume', 'create', name, '1Gi');
     assert.match(await ok('snapshot', 'create', 'a:a1', 'b:b1'), /#3 +a1 +a .*\n#4 +b1 +b /);
     assert.match(await ok('snapshot', 'restore', 'a1', 'again', '--copy-rate', '0'), /again +1Gi/);
-    assert.equal((await engine.getMapping('clone-again')).copyRate, 0);
+    assert.equal((await engine.getMapping('again')).copyRate, 0);
     assert.equal(await ok('snapshot', 'rm', 'b1'), '');
   });
 

@@ -38,8 +38,12 @@ export class EngineSuite {
     this.#directory = temporaryDirectory(this.cleanup, 4 * GiB);
   }
 
-  async start(pool = path.join(this.#directory, 'pool'), more: string[] = []): Promise<Standalone> {
-    this.#standalone = await Standalone.start(this.cleanup, pool, more);
+  async start(
+    pool = path.join(this.#directory, 'pool'),
+    more: string[] = [],
+    role = 'standalone',
+  ): Promise<Standalone> {
+    this.#standalone = await Standalone.start(this.cleanup, pool, more, role);
     return this.#standalone;
   }
 

@@ -21,6 +21,8 @@ const noSignal = new AbortController().signal;
 export class FakeEngine implements EngineApi {
   private readonly volumes = new Map<number, VolumeInfo>();
   private readonly mappings = new Map<number, MappingInfo>();
+  /** Of each mapping, the request that made its cut. */
+  private readonly requests = new Map<number, string>();
   private readonly wakes = new Set<() => void>();
   private nextId = 1;
   /** The next call fails with this. */
@@ -88,12 +90,13 @@ export class FakeEngine implements EngineApi {
     const volume = this.add({
       ...from,
       ...request,
+      kind: 'volume',
       sizeBytes: request.sizeBytes || from.sizeBytes,
       source: from.name,
     });
     await this.createMapping({
       ...request,
-      name: `clone-${volume.name}`,
+      name: volume.name,
       source: from.name,
       target: volume.name,
     });
@@ -138,18 +141,26 @@ export class FakeEngine implements EngineApi {
     return this.change(name, { state: 'prepared' });
   }
 
-  async startMappings(names: string[]): Promise<MappingInfo[]> {
-    for (const name of names) this.mapping(name);
+  async startMappings(names: string[], request = ''): Promise<MappingInfo[]> {
+    const mappings = names.map((name) => this.mapping(name));
+    if (mappings.every(({ id }) => this.isDone(id, request)))
+      return mappings.map((mapping) => ({ ...mapping }));
+    const going = mappings.find(({ state }) => state === 'copying');
+    if (going) throw new FlashCopyError('WrongState', `Mapping ${going.name} is copying. Stop it first.`);
+    for (const { id } of mappings) this.requests.set(id, request);
     return names.map((name) => this.change(name, { state: 'copying', cutAt: 1_700_000_000_000 }));
   }
 
-  async syncMapping(name: string): Promise<MappingInfo> {
+  async syncMapping(name: string, request = ''): Promise<MappingInfo> {
+    const { id } = this.mapping(name);
+    if (this.isDone(id, request)) return this.getMapping(name);
     if (this.mapping(name).state !== 'copied') {
       throw new FlashCopyError(
         'WrongState',
         `Mapping ${name} is not copied and cannot be synced. Start it first.`,
       );
     }
+    this.requests.set(id, request);
     return this.change(name, { state: 'copying' });
   }
 
@@ -232,6 +243,10 @@ export class FakeEngine implements EngineApi {
     mapping.remainingBytes = mapping.totalBytes - mapping.copiedBytes;
     this.wake();
     return { ...mapping };
+  }
+
+  private isDone(id: number, request: string): boolean {
+    return request !== '' && this.requests.get(id) === request;
   }
 
   private wake(): void {

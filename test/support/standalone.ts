@@ -22,9 +22,9 @@ export function flashcopy(...args: string[]): Promise<CommandResult> {
   return attempt(process.execPath, [program, ...args], { timeoutMs: 30_000 });
 }
 
-/** How to start a standalone engine from a shell, for tests that start it in strange surroundings. */
-export function standaloneCommand(pool: string, endpoint: string): string[] {
-  return [process.execPath, program, 'standalone', '--pool', pool, '--endpoint', `unix://${endpoint}`];
+/** How to start an engine from a shell, for tests that start it in strange surroundings. */
+export function standaloneCommand(pool: string, endpoint: string, role = 'standalone'): string[] {
+  return [process.execPath, program, role, '--pool', pool, '--endpoint', `unix://${endpoint}`];
 }
 
 /** Where an engine keeps what must not outlive the boot. The pool itself need not exist. */
@@ -75,10 +75,15 @@ export class Standalone {
   }
 
   /** Starts it on the pool, which is made if there is none, and returns when it answers. */
-  static async start(cleanup: Cleanup, pool: string, more: string[] = []): Promise<Standalone> {
+  static async start(
+    cleanup: Cleanup,
+    pool: string,
+    more: string[] = [],
+    role = 'standalone',
+  ): Promise<Standalone> {
     mkdirSync(pool, { recursive: true });
     const endpoint = `${pool}.sock`;
-    const [command, ...args] = standaloneCommand(pool, endpoint);
+    const [command, ...args] = standaloneCommand(pool, endpoint, role);
     // In a process group of its own: a Ctrl-C in the terminal must not end it before what is mounted on it.
     const supervisor = spawn(command!, [...args, ...more], {
       stdio: ['ignore', 'pipe', 'pipe'],
