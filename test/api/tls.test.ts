@@ -318,6 +318,7 @@ describe('An engine over TLS', function () {
         const session = http2.connect('https://x', { createConnection: () => socket });
         session.on('error', () => undefined);
         session.once('remoteSettings', () => resolve(true));
+        session.once('close', () => resolve(false));
       });
     });
     const answer = await Promise.race([heard, closed]);
