@@ -310,15 +310,15 @@ describe('An engine over TLS', function () {
       ALPNProtocols: ['h2'],
     });
     if (onSession) socket.on('session', onSession);
-    socket.on('error', () => undefined); // what it is shows in its being closed
-    const closed = new Promise<boolean>((resolve) => socket.once('close', () => resolve(false)));
+    const closed = new Promise<boolean>((resolve) => {
+      for (const event of ['error', 'close']) socket.on(event, () => resolve(false));
+    });
     const heard = new Promise<boolean>((resolve) => {
       socket.once('secureConnect', () => {
         resumed = socket.isSessionReused();
         const session = http2.connect('https://x', { createConnection: () => socket });
         session.on('error', () => undefined);
         session.once('remoteSettings', () => resolve(true));
-        session.once('close', () => resolve(false));
       });
     });
     const answer = await Promise.race([heard, closed]);
