@@ -133,6 +133,18 @@ describe('supervisor', function () {
     assert.equal(await supervisor.ended, 0);
   });
 
+  it('goes on when nobody reads its log any more', async () => {
+    const supervisor = start('serve');
+    await ready(supervisor);
+    supervisor.process.stderr!.destroy();
+    for (let runs = 2; runs <= 3; runs++) {
+      process.kill(supervisor.having('runs').at(-1)!['pid'] as number, 'SIGKILL');
+      await supervisor.until(() => supervisor.having('runs').some((line) => line['runs'] === runs));
+    }
+    supervisor.process.kill('SIGTERM');
+    assert.equal(await supervisor.ended, 0);
+  });
+
   it('says with which code an engine died', async () => {
     const supervisor = start('crash');
     await ready(supervisor, 4);

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import type { ErrorCode } from '../../src/base/errors.ts';
-import { DirectFile, KiB, MiB, TiB } from '../support/disks.ts';
+import { DirectFile, KiB, MiB, SECTOR, TiB, withDirectFile } from '../support/disks.ts';
 import { engineSuite, refused } from '../support/engine-suite.ts';
 
 const SIZE = 16 * MiB;
@@ -135,6 +135,21 @@ describe('A request that cannot be', () => {
   );
   refuses('a mapping from nothing', 'VolumeNotFound', () => map('nobody', 'free'));
   refuses('a mapping to nothing', 'VolumeNotFound', () => map('source', 'nobody'));
+
+  it('is refused with Suspended: attaching a target whose copy was stopped half-way', async () => {
+    const { engine } = suite;
+    for (const name of ['half-source', 'half']) await engine.createVolume({ name, sizeBytes: SIZE });
+    const device = await engine.attachVolume('half-source');
+    await withDirectFile(device, 'write', (file) => file.write(0, Buffer.alloc(SECTOR, 1)));
+    await engine.createMapping({ name: 'half', source: 'half-source', target: 'half', copyRate: 0 });
+    await engine.startMappings(['half']);
+    await engine.stopMapping('half');
+    const message = await refused('Suspended', engine.attachVolume('half'));
+    assert.match(message, /its copy was stopped half-way: start mapping half again/);
+    await engine.startMappings(['half']);
+    await engine.attachVolume('half');
+    for (const name of ['half', 'half-source']) await engine.detachVolume(name);
+  });
 
   it('is refused with VolumeInUse: deleting or detaching a volume that is open', async () => {
     const device = await suite.engine.attachVolume('free');
