@@ -19,9 +19,8 @@ export type DeviceUser = {
   passing: boolean;
 };
 
-/** Undefined when nobody uses it. */
-export async function userOfDevice(device: string): Promise<DeviceUser | undefined> {
-  const opener = await openerOf(device);
+/** Undefined when nobody uses it. `opener` is what `openersOf` told of it. */
+export async function userOfDevice(device: string, opener?: Opener): Promise<DeviceUser | undefined> {
   if (opener !== undefined && PASSING.test(opener.name)) return { what: opener.what, passing: true };
   const what = (await claimantOf(device)) ?? opener?.what;
   return what === undefined ? undefined : { what, passing: false };
@@ -42,16 +41,21 @@ async function mountOf(device: string, all: readonly Mount[]): Promise<Mount | u
   return all.find((mount) => mount.device === number || mount.source === device);
 }
 
-async function openerOf(device: string): Promise<{ name: string; what: string } | undefined> {
+export type Opener = { name: string; what: string };
+
+/** One process for each of the devices that somebody has open. */
+export async function openersOf(devices: ReadonlySet<string>): Promise<Map<string, Opener>> {
+  const openers = new Map<string, Opener>();
   for (const pid of await fs.readdir('/proc')) {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
     const fds = await orGone(fs.readdir(`/proc/${pid}/fd`), []);
     const files = await Promise.all(fds.map((fd) => orGone(fs.readlink(`/proc/${pid}/fd/${fd}`), '')));
-    if (!files.includes(device)) continue;
-    const name = (await orGone(fs.readFile(`/proc/${pid}/comm`, 'utf8'), '')).trim();
-    return { name, what: `process ${pid} (${name}) has it open` };
+    for (const device of files.filter((file) => devices.has(file))) {
+      const name = (await orGone(fs.readFile(`/proc/${pid}/comm`, 'utf8'), '')).trim();
+      openers.set(device, { name, what: `process ${pid} (${name}) has it open` });
+    }
   }
-  return undefined;
+  return openers;
 }
 
 /** Whether somebody has it for himself alone, as every mount does. */

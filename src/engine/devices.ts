@@ -13,19 +13,30 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlashCopyError } from '../base/errors.ts';
+import { Limit } from '../base/limit.ts';
 import { mountAt } from '../sys/mount.ts';
 import { run } from '../sys/run.ts';
-import { userOfDevice } from './device-users.ts';
-import { attachLoop, backingOf, type LoopDevice, loopDevices } from './loop-devices.ts';
+import { type DeviceUser, openersOf, userOfDevice } from './device-users.ts';
+import {
+  attachLoop,
+  backingFile,
+  backingOf,
+  type LoopDevice,
+  loopDevices,
+  sequenceOf,
+} from './loop-devices.ts';
 
 /** How long udev and others who look at a device for a moment may take to close it. */
 const PASSING_MS = 2000;
 const LOOK_AGAIN_MS = 50;
+/** Processes at work for devices at the same time. */
+const TOGETHER = 8;
 
 export class Devices {
   private readonly mountDir: string;
-  /** Attachments that are known to be ours, by device and its sequence number: each new attachment has another. */
-  private readonly verified = new Set<string>();
+  /** Whether an attachment is ours, by device and its sequence number: each new attachment has another. */
+  private readonly verified = new Map<string, Promise<boolean>>();
+  private readonly lookers = new Limit(TOGETHER);
 
   constructor(mountDir: string) {
     this.mountDir = mountDir;
@@ -33,12 +44,9 @@ export class Devices {
 
   /** The device of each attached volume. */
   async all(): Promise<Map<number, string>> {
-    const ours = new Map<number, string>();
-    for (const loop of await loopDevices()) {
-      const id = this.volumeIdOf(loop);
-      if (id !== undefined && (await this.isOurs(loop))) ours.set(id, loop.device);
-    }
-    return ours;
+    const named = loopDevices().filter((loop) => this.volumeIdOf(loop) !== undefined);
+    const ours = await Promise.all(named.map((loop) => this.isOurs(loop)));
+    return new Map(named.filter((_, i) => ours[i]).map((loop) => [this.volumeIdOf(loop)!, loop.device]));
   }
 
   /** Idempotent: an attached volume keeps its device. */
@@ -52,11 +60,12 @@ export class Devices {
   async detach(volume: { id: number; name: string }): Promise<void> {
     const device = (await this.all()).get(volume.id);
     if (device === undefined) return;
-    const { status, stderr } = await run('losetup', ['--detach', device]);
-    for (let waitedMs = 0; (await this.all()).get(volume.id) === device; waitedMs += LOOK_AGAIN_MS) {
+    const sequence = sequenceOf(device);
+    const { status, stderr } = await this.lookers.run(() => run('losetup', ['--detach', device]));
+    const attached = () => backingFile(device) !== '' && sequenceOf(device) === sequence;
+    for (let waitedMs = 0; attached(); waitedMs += LOOK_AGAIN_MS) {
       if (waitedMs >= PASSING_MS) {
-        const user =
-          (await userOfDevice(device))?.what ?? (status === 0 ? 'somebody uses it' : stderr.trim());
+        const user = (await this.userOf(volume.id)) ?? (status === 0 ? 'somebody uses it' : stderr.trim());
         throw new FlashCopyError(
           'VolumeInUse',
           `Device ${device} of volume ${volume.name} is not detached yet: ${user}. It goes away when that ends.`,
@@ -84,10 +93,24 @@ export class Devices {
 
   /** Who uses the volume's device: 'it is mounted at /mnt'. Those who look at it only in passing are waited for. */
   async userOf(volumeId: number): Promise<string | undefined> {
+    return (await this.usersOf([volumeId])).get(volumeId);
+  }
+
+  /** The same for many volumes, of which those in use are told. */
+  async usersOf(volumeIds: number[]): Promise<Map<number, string>> {
     for (let waitedMs = 0; ; waitedMs += LOOK_AGAIN_MS) {
-      const device = (await this.all()).get(volumeId);
-      const user = device === undefined ? undefined : await userOfDevice(device);
-      if (!user?.passing || waitedMs >= PASSING_MS) return user?.what;
+      const devices = await this.all();
+      const attached = volumeIds.filter((id) => devices.has(id));
+      if (attached.length === 0) return new Map();
+      const openers = await openersOf(new Set(attached.map((id) => devices.get(id)!)));
+      const users = new Map<number, DeviceUser>();
+      for (const id of attached) {
+        const device = devices.get(id)!;
+        const user = await userOfDevice(device, openers.get(device));
+        if (user !== undefined) users.set(id, user);
+      }
+      const passing = [...users.values()].some((user) => user.passing);
+      if (!passing || waitedMs >= PASSING_MS) return new Map([...users].map(([id, user]) => [id, user.what]));
       await sleep(LOOK_AGAIN_MS);
     }
   }
@@ -97,12 +120,19 @@ export class Devices {
     return path.dirname(file) === this.mountDir && /^[1-9]\d*$/.test(name) ? Number(name) : undefined;
   }
 
-  private async isOurs(loop: LoopDevice): Promise<boolean> {
-    const key = `${loop.device} ${loop.sequence}`;
-    if (this.verified.has(key)) return true;
-    const backing = await backingOf(loop.device);
-    const ours = backing !== undefined && backing === mountAt(this.mountDir)?.device;
-    if (ours) this.verified.add(key);
-    return ours;
+  private isOurs({ device }: LoopDevice): Promise<boolean> {
+    const key = `${device} ${sequenceOf(device)}`;
+    const known = this.verified.get(key);
+    if (known !== undefined) return known;
+    const looking = this.lookers.run(async () => {
+      const backing = await backingOf(device);
+      const ours = backing !== undefined && backing === mountAt(this.mountDir)?.device;
+      // What is not ours now, or does not answer, is looked at again the next time.
+      if (!ours) this.verified.delete(key);
+      return ours;
+    });
+    this.verified.set(key, looking);
+    looking.catch(() => this.verified.delete(key));
+    return looking;
   }
 }

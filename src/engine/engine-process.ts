@@ -52,8 +52,6 @@ export class EngineProcess {
     const catalog = Catalog.open(start.poolDir);
     const engine = new EngineProcess(start, catalog, died, thread);
     await engine.data.ready();
-    for (const [id, device] of await engine.devices.all())
-      log.info('volume is attached', { volume: id, device });
     return engine;
   }
 
@@ -271,24 +269,22 @@ export class EngineProcess {
 
   private async detachAll(forced: boolean): Promise<string[]> {
     const attached = await this.devices.all();
-    const found = await Promise.all(
-      Array.from(attached.keys(), async (id) => {
-        const user = await this.devices.userOf(id);
-        return user === undefined ? [] : [`volume #${id}: ${user}`];
-      }),
-    );
-    const users = found.flat();
-    if (users.length > 0 && !forced) return users;
-    for (const [id, device] of attached) {
-      try {
-        await this.devices.detach({ id, name: `#${id}` });
-      } catch (error) {
-        if (!(error instanceof FlashCopyError && error.code === 'VolumeInUse')) throw error;
-        if (!forced) return [error.message];
-        log.warn('device is left behind in use: its I/O fails from now on', { device, error: error.message });
-      }
+    const users = [...(await this.devices.usersOf([...attached.keys()]))];
+    if (users.length > 0 && !forced) return users.map(([id, user]) => `volume #${id}: ${user}`);
+    const left = await Promise.all([...attached].map(([id, device]) => this.detachAtEnd(id, device, forced)));
+    return left.filter((user) => user !== undefined);
+  }
+
+  /** Who keeps it from being detached. */
+  private async detachAtEnd(id: number, device: string, forced: boolean): Promise<string | undefined> {
+    try {
+      await this.devices.detach({ id, name: `#${id}` });
+    } catch (error) {
+      if (!(error instanceof FlashCopyError && error.code === 'VolumeInUse')) throw error;
+      if (!forced) return error.message;
+      log.warn('device is left behind in use: its I/O fails from now on', { device, error: error.message });
     }
-    return [];
+    return undefined;
   }
 
   private async complete(volume: CoreVolume): Promise<VolumeInfo> {

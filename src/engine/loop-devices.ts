@@ -1,8 +1,8 @@
 /**
  * The kernel's loop devices: which there are, and making one. Reading is from sysfs, which opens no device.
  */
-import { closeSync, existsSync, openSync } from 'node:fs';
-import fs from 'node:fs/promises';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { FlashCopyError } from '../base/errors.ts';
 import { ioctl, makeBlockDevice } from '../sys/libc.ts';
 import { run } from '../sys/run.ts';
@@ -12,8 +12,6 @@ export type LoopDevice = {
   device: string;
   /** The backing file's path as the kernel knows it. */
   file: string;
-  /** Grows with every attachment of any device. */
-  sequence: string;
 };
 
 const LOOP_CTL_GET_FREE = 0x4c82;
@@ -21,25 +19,27 @@ const LOOP_MAJOR = 7;
 const ATTEMPTS = 20;
 const ANSWER_MS = 5000;
 
-/** Those that have a file. */
-export async function loopDevices(): Promise<LoopDevice[]> {
-  const names = (await fs.readdir('/sys/block')).filter((name) => /^loop\d+$/.test(name));
-  const devices = await Promise.all(
-    names.map(async (name) => {
-      const [file, sequence] = await Promise.all([
-        attribute(`/sys/block/${name}/loop/backing_file`),
-        attribute(`/sys/block/${name}/diskseq`),
-      ]);
-      return { device: `/dev/${name}`, file, sequence };
-    }),
-  );
+/** Those that have a file. Sysfs answers from memory: reading it takes a few microseconds a device. */
+export function loopDevices(): LoopDevice[] {
+  const names = readdirSync('/sys/block').filter((name) => /^loop\d+$/.test(name));
+  const devices = names.map((name) => ({ device: `/dev/${name}`, file: backingFile(`/dev/${name}`) }));
   return devices.filter(({ file }) => file !== '');
 }
 
+/** The backing file's path as the kernel knows it; empty: none. */
+export function backingFile(device: string): string {
+  const block = `/sys/block/${path.basename(device)}`;
+  return existsSync(`${block}/loop`) ? attribute(`${block}/loop/backing_file`) : '';
+}
+
+/** Grows with every attachment of any device. */
+export const sequenceOf = (device: string): string =>
+  attribute(`/sys/block/${path.basename(device)}/diskseq`);
+
 /** Without a file the attribute is not there, or goes away while it is being read. */
-async function attribute(file: string): Promise<string> {
+function attribute(file: string): string {
   try {
-    return (await fs.readFile(file, 'utf8')).trimEnd();
+    return readFileSync(file, 'utf8').trimEnd();
   } catch (error) {
     if (['ENOENT', 'ENXIO', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
     throw error;

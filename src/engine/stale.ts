@@ -9,17 +9,17 @@ import path from 'node:path';
 import { log } from '../base/log.ts';
 import { mountAt } from '../sys/mount.ts';
 import { run } from '../sys/run.ts';
-import { userOfDevice } from './device-users.ts';
+import { openersOf, userOfDevice } from './device-users.ts';
 import { backingOf, loopDevices } from './loop-devices.ts';
 import { type RunDir, unmountLazily } from './run-dir.ts';
 
 export async function clearStale({ mountDir }: RunDir): Promise<void> {
   if (mountAt(mountDir) === undefined) return;
   log.warn('an engine was killed with its supervisor: what it left is cleared away', { mount: mountDir });
-  for (const { device, file } of await loopDevices()) {
+  for (const { device, file } of loopDevices()) {
     // One that answers is another container's, whose mount has the same name. Ours cannot.
     if (path.dirname(file) !== mountDir || (await backingOf(device)) !== undefined) continue;
-    const user = await userOfDevice(device);
+    const user = await userOfDevice(device, (await openersOf(new Set([device]))).get(device));
     if (user !== undefined)
       log.warn('a device of the dead engine is in use: end that use', { device, user: user.what });
     const { status, stderr } = await run('losetup', ['--detach', device]);
