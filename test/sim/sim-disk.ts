@@ -280,10 +280,16 @@ export class SimDisk implements Driver {
     return runs;
   }
 
-  /** The process is gone: what was under way happens or not, and nobody is told. */
+  /** The process is gone: what was under way happens or not, and nobody is told. Of commits the later ones do not. */
   processDeath(): void {
+    let commits = true;
     for (const pending of this.underWay) {
-      for (const part of [...pending.parts]) if (this.random.chance(0.5)) this.happen(pending, part);
+      const isCommit = pending.io.kind === 'commit';
+      for (const part of [...pending.parts]) {
+        const happens = this.random.chance(0.5);
+        if (happens && (commits || !isCommit)) this.happen(pending, part);
+        if (isCommit && !happens) commits = false;
+      }
       pending.ended = true;
       pending.change.endedAt = this.order++;
     }
