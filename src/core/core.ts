@@ -27,6 +27,7 @@ import { flushVolume } from './flush.ts';
 import { type CoreVolumeInfo, mappingInfo, poolInfo, volumeInfo } from './info.ts';
 import * as mappings from './mappings.ts';
 import { type Block, op, type Plan } from './ops.ts';
+import { dropOrphans } from './orphans.ts';
 import { allocatedRanges, changedRanges } from './ranges.ts';
 import { reclaimLoop } from './reclaim.ts';
 import { type OpenInput, recover } from './recovery.ts';
@@ -61,6 +62,7 @@ export class Core {
   *open(input: OpenInput): Plan<void> {
     const state = this.state;
     const { warm } = yield* recover(state, input);
+    yield* dropOrphans(state, input);
     // Bits that the dead process had set may not be durable; from here on `pending` has to tell the truth (H2).
     if (warm) yield* checkpointBits(state);
     // A cut that was made and not reported: what it shows may not be durable yet, and the next request would report it.
