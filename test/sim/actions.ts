@@ -388,7 +388,7 @@ function end(h: History, kind: 'stop' | 'deleteMapping'): Control | null {
     kind === 'stop' ? core.stopMapping(mapping.name) : core.deleteMapping(mapping.name, true);
   const look = (view: View): void => {
     const info = view.volumes.get(target.name)!;
-    target.unspecified = !complete && kind === 'deleteMapping' && !view.mappings.has(mapping.name);
+    target.unspecified ||= !complete && kind === 'deleteMapping' && !view.mappings.has(mapping.name);
     target.offline = info.state !== 'online';
     if (target.offline && complete)
       throw new Error(`${target.name} was complete and lost its content: ${info.error}`);
