@@ -33,6 +33,10 @@ export function changedSince(
   for (const e of volume.epochs) if (e.row.seq >= seq && e.row.seq < until) into.or(e.bitmap);
 }
 
+/** Whether the volume still has the epoch that a cut opened: it has not after its content was exchanged. */
+export const recordsFrom = (volume: Volume, cut: number): boolean =>
+  volume.epochs.some((e) => e.row.seq === cut);
+
 type Dropped = { rows: RowChange[]; epochs: Epoch[]; files: PoolFile[] };
 
 /** The epochs that nobody can ask for any more. `rows` to commit first. */

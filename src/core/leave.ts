@@ -11,7 +11,7 @@
 import { VOLATILE_ID } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { bitmapFile } from './bitmap-file.ts';
-import { changedSince } from './epochs.ts';
+import { changedSince, recordsFrom } from './epochs.ts';
 import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
 import { hydratePieces, nextPiece, type Piece } from './hydrate.ts';
@@ -127,7 +127,7 @@ export function differing(state: State, leaver: Volume): Bitmap | null {
   // A parent that is leaving itself may have given grains away.
   if (parent.row.retired || parent.row.offline !== '') return null;
   const source = state.volumes.get(mapping.row.source);
-  if (source === undefined) return null;
+  if (source === undefined || !recordsFrom(source, mapping.row.cut)) return null;
   const bits = new Bitmap(state.arena, VOLATILE_ID, Math.max(leaver.grains, parent.grains, source.grains));
   changedSince(leaver, leaver.row.since, bits);
   // Behind the parent's end only the leaver has anything.

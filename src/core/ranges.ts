@@ -7,7 +7,7 @@ import type { ByteRange, RangePage } from '../base/model.ts';
 import { VOLATILE_ID } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { resolve, type Segment } from './content.ts';
-import { changedSince } from './epochs.ts';
+import { changedSince, recordsFrom } from './epochs.ts';
 import { type IoOp, op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
 import { checkPage } from './validate.ts';
@@ -133,7 +133,8 @@ export function changedRanges(
 
 /** Whether the volume still has the record of its changes since the snapshot; it has not if it was deleted or overwritten. */
 function isRecorded(state: State, base: Volume, source: number): boolean {
-  return state.volumes.get(source)?.epochs.some((e) => e.row.seq === base.row.cut) ?? false;
+  const volume = state.volumes.get(source);
+  return volume !== undefined && recordsFrom(volume, base.row.cut!);
 }
 
 /** The volume whose changes are asked for, and the epoch at which they end. */
