@@ -56,10 +56,9 @@ function* runCheckpoint(state: State, withLog: boolean): Plan<void> {
   // 6. One commit.
   if (cuts) {
     const next = log.records.find((r) => r.seq > last.seq);
-    state.engine.tailSeq = last.seq + 1;
-    state.engine.tailSlot = next !== undefined ? next.slot : log.head;
-  }
-  if (changes.length > 0 || last !== undefined) yield* state.commit(changes);
+    const tail = { tailSeq: last.seq + 1, tailSlot: next !== undefined ? next.slot : log.head };
+    yield* state.commitTail(changes, tail);
+  } else if (changes.length > 0) yield* state.commit(changes);
   // Not before: should the process die, the next one has to know what is in no file.
   for (const job of written) if (!job.bitmap.dirty) job.bitmap.markClean();
   // 7. What nobody needs any more.

@@ -53,6 +53,8 @@ export class State {
     longestPauseUs: 0,
     lastPauseUs: 0,
   };
+  /** Asked for so far. */
+  private transactions = 0;
   closing = false;
   /** Fired when a name that was reserved is taken or free again. */
   readonly nameSettled = new Signal();
@@ -78,15 +80,31 @@ export class State {
 
   /** One durable transaction. Nothing in memory changes before it has succeeded. */
   *commit(changes: RowChange[]): Plan<void> {
+    yield* this.transact(changes, this.engine);
+  }
+
+  /** The same, which moves the log's tail. Only a success moves it for other transactions. */
+  *commitTail(changes: RowChange[], tail: Pick<EngineRow, 'tailSeq' | 'tailSlot'>): Plan<void> {
+    const others = this.transactions;
+    yield* this.transact(changes, { ...this.engine, ...tail });
+    Object.assign(this.engine, tail);
+    // One that was asked for meanwhile has put the old tail back.
+    if (this.transactions !== others + 1) yield* this.commit([]);
+  }
+
+  private *transact(changes: RowChange[], engine: EngineRow): Plan<void> {
+    this.transactions++;
     // Bitmap rows count from here on, in the order of the commits: a checkpoint must not put back what is being dropped.
-    const before = changes
+    const bitmaps = changes
       .filter((c) => c.table === 'bitmap')
-      .map((c) => ({ key: c.key, row: this.bitmaps.get(c.key) }));
-    for (const c of changes) if (c.table === 'bitmap') this.setBitmapRow(c.key, c.row as BitmapRow | null);
+      .map((c) => ({ key: c.key, before: this.bitmaps.get(c.key), row: c.row as BitmapRow | null }));
+    for (const b of bitmaps) this.setBitmapRow(b.key, b.row);
     try {
-      yield op.commit([...changes, { table: 'engine', key: 1, row: { ...this.engine } }]);
+      yield op.commit([...changes, { table: 'engine', key: 1, row: { ...engine } }]);
     } catch (error) {
-      for (const b of before) this.setBitmapRow(b.key, b.row ?? null);
+      // But not where a later commit has said something else meanwhile.
+      for (const b of bitmaps)
+        if ((this.bitmaps.get(b.key) ?? null) === b.row) this.setBitmapRow(b.key, b.before ?? null);
       throw error;
     }
   }
