@@ -196,6 +196,9 @@ export class History {
     if (error !== null) {
       if (!unstable) throw error;
       if (changes) volume.failWrite(first, count, at);
+    } else if (op.kind === 'discard' && volume.exchanges !== op.exchanges) {
+      // It goes on in steps: the content may have been exchanged between two of them.
+      volume.failWrite(first, count, at);
     } else if (changes) volume.endWrite(first, count, at);
     else if (op.kind === 'flush' && !unstable) volume.flushed(op.at);
     else if (op.kind === 'read' && !unstable) this.checkRead(op);
