@@ -195,11 +195,15 @@ describe('Calls while the engine is killed again and again', () => {
     let kills = 0;
     let done = false;
     const killing = (async () => {
+      const other = new RemoteEngine(`unix://${suite.standalone.endpoint}`);
       while (!done) {
-        await sleep(400 + kills * 37);
+        // One that serves: whatever a start takes here, there is some time for calls between two deaths.
+        await other.pool();
+        await sleep(100 + kills * 37);
         await suite.standalone.killChild();
         kills += 1;
       }
+      other.close();
     })();
 
     const expected = new Map<string, string>([['source', 'volume']]);
