@@ -69,6 +69,7 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<void>
     const rows = [...draft.values()].map((row) => put('volume', row));
     yield* state.commit([...rows, ...prepared.flatMap((p) => p.rows)]);
     // 4. In memory.
+    state.counters.cuts++;
     for (const [volume, row] of draft) volume.row = row;
     for (const p of prepared) {
       p.apply();
@@ -83,7 +84,6 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<void>
 
 export function notePause(state: State, closedAt: number): void {
   const us = state.clock.micros() - closedAt;
-  state.counters.cuts++;
   state.counters.lastPauseUs = us;
   state.counters.longestPauseUs = Math.max(state.counters.longestPauseUs, us);
 }

@@ -118,7 +118,7 @@ function* hydrate(state: State, volume: Volume, first: number, end: number): Pla
 }
 
 function* makeHole(volume: Volume, first: number, count: number): Plan<void> {
-  if (!volume.sparse) yield op.punch(volume.file, first * volume.grain, count * volume.grain);
+  if (!volume.sparse) yield volume.zero(first * volume.grain, count * volume.grain);
 }
 
 function* copyGrains(state: State, volume: Volume, first: number, count: number): Plan<void> {

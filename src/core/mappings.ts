@@ -282,7 +282,7 @@ function* forget(state: State, mapping: Mapping, target: Volume | undefined): Pl
     state.mappings.delete(mapping.row.id);
   } else {
     yield* endMapping(state, mapping, target, null);
-    yield op.punch(target.file, 0, target.grains * target.grain);
+    yield target.zero(0, target.grains * target.grain);
     yield op.flush(target.file);
     const row = { ...target.row, offline: '' };
     const open = target.open;

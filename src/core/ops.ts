@@ -45,7 +45,7 @@ export type IoKind =
   | 'write' //    the same from block to file
   | 'writev' //   `slices`, one after the other, to `offset`
   | 'flush' //    fdatasync: what was written to the file, and the file's size, survives power loss
-  | 'punch' //    make `offset`, `length` a hole; reads give zeros
+  | 'punch' //    make `offset`, `length` a hole; reads give zeros. thick: the space stays allocated
   | 'extents' //  `runs` := data and holes from `offset` on for `length` bytes, at most 64 runs, at least one
   | 'create' //   make the file with size `length`, empty; thick: with all space allocated. Exists already: truncated anew
   | 'resize' //   set the size to `length` (grow); thick: allocate the new part
@@ -96,8 +96,11 @@ export const op = {
     return o;
   },
   flush: (file: PoolFile): IoOp => new IoOp('flush', file, 0, 0, null),
-  punch: (file: PoolFile, offset: number, length: number): IoOp =>
-    new IoOp('punch', file, offset, length, null),
+  punch(file: PoolFile, offset: number, length: number, thick = false): IoOp {
+    const o = new IoOp('punch', file, offset, length, null);
+    o.thick = thick;
+    return o;
+  },
   extents: (file: PoolFile, offset: number, length: number): IoOp =>
     new IoOp('extents', file, offset, length, null),
   create(file: PoolFile, length: number, thick = false): IoOp {

@@ -261,6 +261,7 @@ function* commitSync(
   const oldRow = state.bitmaps.get(oldHeld.id);
   rows.push(put('bitmap', next.row), drop('bitmap', oldHeld.id));
   yield* state.commit(rows);
+  state.counters.cuts++;
   closeEpoch(source);
   closeEpoch(target);
   source.row = sourceRow;

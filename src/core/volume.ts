@@ -17,7 +17,7 @@ import { FlashCopyError } from '../base/errors.ts';
 import { type Arena, VOLATILE_ID } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { RangeLocks } from './locks.ts';
-import { type Plan, PoolFile, type Runner, Signal } from './ops.ts';
+import { type IoOp, op, type Plan, PoolFile, type Runner, Signal } from './ops.ts';
 import type { EpochRow, MappingRow, VolumeRow } from './rows.ts';
 
 /** What was written in a volume between two of its cuts. */
@@ -96,6 +96,11 @@ export class Volume {
   get open(): Epoch | null {
     const last = this.epochs.at(-1);
     return last !== undefined && last.marks !== null ? last : null;
+  }
+
+  /** Zeros from here on. A thin volume gives the space back, a thick one keeps it. */
+  zero(offset: number, length: number): IoOp {
+    return op.punch(this.file, offset, length, this.row.provisioning === 'thick');
   }
 
   holds(first: number, count: number): boolean {

@@ -155,7 +155,7 @@ function mayAppend(volume: Volume, first: number, count: number): boolean {
 
 const put = (volume: Volume, offset: number, length: number, source: Source) =>
   source === null
-    ? op.punch(volume.file, offset, length)
+    ? volume.zero(offset, length)
     : op.write(volume.file, offset, length, source.block, source.start);
 
 /** Steps 1 and 2 for the children: nobody but the writer's own lock is held afterwards. */

@@ -22,6 +22,7 @@ const RUNS_MAX = 64;
 /** The kernel's UIO_MAXIOV. */
 const VECTORS_MAX = 1024;
 const PUNCH_HOLE_KEEP_SIZE = 3;
+const ZERO_RANGE_KEEP_SIZE = 0x11;
 const ALLOCATE = 0;
 
 export type RingDriverOptions = {
@@ -89,7 +90,13 @@ export class RingDriver implements Driver {
         this.ring.fdatasync(fd, token);
         break;
       case 'punch':
-        this.ring.fallocate(fd, PUNCH_HOLE_KEEP_SIZE, io.offset, io.length, token);
+        this.ring.fallocate(
+          fd,
+          io.thick ? ZERO_RANGE_KEEP_SIZE : PUNCH_HOLE_KEEP_SIZE,
+          io.offset,
+          io.length,
+          token,
+        );
         break;
       case 'sleep':
         this.ring.timeout(io.length, token);

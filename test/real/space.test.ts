@@ -29,6 +29,15 @@ describe('Discarded space', () => {
     assert.ok((await allocated('device')) <= 33 * MiB, `${await allocated('device')}`);
   });
 
+  it('stays with a thick volume, as zeros', async () => {
+    await suite.engine.createVolume({ name: 'thick', sizeBytes: 64 * MiB, provisioning: 'thick' });
+    const device = await suite.engine.attachVolume('thick');
+    await fill(device, 64 * MiB);
+    await run('blkdiscard', [device]);
+    assert.ok((await allocated('thick')) >= 64 * MiB, `${await allocated('thick')}`);
+    await run('cmp', ['--bytes', `${64 * MiB}`, device, '/dev/zero']);
+  });
+
   it('comes back from a filesystem', async () => {
     const device = await suite.volume('files', 256 * MiB);
     await makeFilesystem('ext4', device);
