@@ -75,6 +75,8 @@ function* syncNow(
       if (isAsked(state, target)) yield* recordChange(state, target, changed);
       next.bitmap.or(target.held!);
       next.bitmap.andNot(changed);
+      // What has come to the log since its grains were filled has not changed in the source: it can be copied again.
+      for (const [g, at] of target.logged) if ((at & 1) === 0) next.bitmap.clearRange(g, 1);
       const frozen = freeze(next.bitmap);
       yield* flushVolume(state, target);
       yield* writeBitmap(state, frozen, 1);
