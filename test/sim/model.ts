@@ -14,7 +14,13 @@
 export type Cell = number | Unknown;
 
 /** A host write (or discard: tag 0) over one block; times count submissions and ends of everything. */
-export type BlockWrite = { tag: number; submittedAt: number; endedAt: number };
+export type BlockWrite = {
+  tag: number;
+  submittedAt: number;
+  endedAt: number;
+  /** It ended, and left the old content or the new one. */
+  unsure?: true;
+};
 
 export const PENDING = Number.POSITIVE_INFINITY;
 
@@ -137,10 +143,11 @@ export class ModelVolume {
     }
   }
 
-  /** The write failed: it left the old content or the new one. */
+  /** The write failed, or was split by an exchange: it left the old content or the new one. */
   failWrite(first: number, count: number, at: number): void {
     for (let b = first; b < first + count; b++) {
       const write = this.pending.get(b)!;
+      write.unsure = true;
       this.pending.delete(b);
       this.remember(b, write.tag, at);
       this.cells[b] = new Unknown(this.cells[b]!, [write], null);
@@ -199,12 +206,12 @@ export class ModelVolume {
 
   private replaced(b: number, cell: Cell, own: Watch): Cell {
     this.unflushed.delete(b);
-    const last = own.writes.get(b)?.findLast((write) => write.endedAt !== PENDING);
+    const last = own.writes.get(b)?.findLast((write) => write.endedAt !== PENDING || write.unsure);
     if (last === undefined) return cell;
     const mixed = new Unknown(cell, [last], null);
     this.unflushed.set(b, [
       { cell, endedAt: 0 },
-      { cell: mixed, endedAt: last.endedAt },
+      { cell: mixed, endedAt: last.unsure ? 0 : last.endedAt },
     ]);
     return mixed;
   }
