@@ -66,6 +66,11 @@ const MARGIN_SLOTS = PAYLOAD_SLOTS_MAX + 8 + 256;
 /** What an append takes beside its payload. */
 const OVERHEAD_SLOTS = 16;
 
+/** Of one host write: it touches 2 MiB of grains at the most (1 MiB, not aligned to grains of 1 MiB), for two children. */
+const WRITE_SLOTS_MAX = (2 * 2 * 1024 * 1024) / SLOT;
+/** A smaller log could have a write wait for ever. */
+export const LOG_BYTES_MIN = (MARGIN_SLOTS + OVERHEAD_SLOTS + WRITE_SLOTS_MAX) * SLOT;
+
 export class UndoLog {
   readonly file = new PoolFile('log');
   readonly slots: number;
@@ -101,6 +106,7 @@ export class UndoLog {
   /** Room for so much payload, to be given back with `unreserve`; 0: there is none now, see `room`. */
   tryReserve(payloadSlots: number): number {
     const need = payloadSlots + OVERHEAD_SLOTS;
+    assert(need + MARGIN_SLOTS <= this.slots, 'more room was asked for than the undo log has');
     if (this.failed === null && this.slots - this.usedSlots - this.reserved < need + MARGIN_SLOTS) return 0;
     this.reserved += need;
     return need;

@@ -15,11 +15,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { FlashCopyError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
+import { LOG_BYTES_MIN } from '../core/undo-log.ts';
 import { lockPool, type PoolLock } from './pool-lock.ts';
 import { checkFilesystem, checkMachine } from './requirements.ts';
 
 const LOG_BYTES_DEFAULT = 256 * 1024 * 1024;
-const LOG_BYTES_MIN = 4 * 1024 * 1024;
 const LOG_CHUNK_BYTES = 4 * 1024 * 1024;
 /** What may be in a directory that becomes a pool: a filesystem's own, and what an interrupted making left. */
 const STRANGERS_ALLOWED = new Set([

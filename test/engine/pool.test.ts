@@ -88,7 +88,7 @@ describe('pool', () => {
     ['no multiple of 4096', LOG + 1],
   ] as const) {
     it(`leaves nothing behind when the log asked for is ${what}`, () => {
-      assert.throws(() => open(bytes), failsWith('InvalidArgument', /multiple of 4096, at least 4194304/));
+      assert.throws(() => open(bytes), failsWith('InvalidArgument', /multiple of 4096, at least 7471104/));
       assert.deepEqual(fs.readdirSync(base), []);
     });
   }

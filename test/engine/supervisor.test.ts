@@ -103,7 +103,7 @@ describe('supervisor', function () {
       poolDir: path.join(dir, 'pool'),
       mountDir: run().mountDir,
       endpoint: 'unix:///nowhere',
-      logBytes: 4 * 1024 * 1024,
+      logBytes: 8 * 1024 * 1024,
       shmSurvived: false,
     });
     supervisor.process.kill('SIGTERM');

@@ -83,7 +83,7 @@ export class History {
     this.random = new Random(options.seed);
     this.grain = this.random.pick([4096, 4096, 16384, 65536]);
     this.crashes = this.random.pick([0.002, 0.01, 0.04]);
-    this.world = new SimWorld(this.random.fork(), this.random.pick([1300, 1700, 4096]) * BLOCK);
+    this.world = new SimWorld(this.random.fork(), this.random.pick([1400, 1830, 4096]) * BLOCK);
   }
 
   run(): HistoryReport {

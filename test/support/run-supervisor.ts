@@ -10,7 +10,7 @@ try {
     poolDir,
     runBase,
     endpoint: 'unix:///nowhere',
-    logBytes: 4 * 1024 * 1024,
+    logBytes: 8 * 1024 * 1024,
     child: [process.execPath, engine, mode],
   });
 } catch (error) {
