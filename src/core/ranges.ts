@@ -26,11 +26,11 @@ class Page {
     this.limit = limit;
   }
 
-  /** False if there is no place for it. */
+  /** False if there is no place for it. Data that ends within a grain, and begins again in it, gives it twice. */
   add(offset: number, end: number): boolean {
     const last = this.ranges.at(-1);
-    if (last !== undefined && last.offset + last.length === offset) {
-      last.length = end - last.offset;
+    if (last !== undefined && last.offset + last.length >= offset) {
+      last.length = Math.max(last.length, end - last.offset);
       return true;
     }
     if (this.ranges.length === this.limit) return false;

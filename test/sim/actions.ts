@@ -10,6 +10,7 @@ import type { CoreVolumeInfo } from '../../src/core/info.ts';
 import type { Plan } from '../../src/core/ops.ts';
 import type { History, View } from './history.ts';
 import { type Cell, Instant, type ModelMapping, ModelVolume, PENDING, Unknown, type Watch } from './model.ts';
+import { allocatedPages, checkAllocated } from './ranges-check.ts';
 import { BLOCK } from './sim-file.ts';
 
 type Outcome = { result: unknown; view: View; powerLost: boolean };
@@ -48,6 +49,7 @@ const weights = {
   grow: 5,
   deleteVolume: 14,
   repeat: 2,
+  allocated: 4,
 };
 
 /** A control operation that makes sense now, or null. */
@@ -75,6 +77,7 @@ const makers: Record<keyof typeof weights, (h: History) => Control | null> = {
   grow,
   deleteVolume,
   repeat,
+  allocated,
 };
 
 const nothing = (): void => {};
@@ -155,13 +158,16 @@ class CutWatch {
 
 /** Several cuts at one instant. */
 class Cuts {
+  readonly from: number;
+  /** Of each source, when the cut was asked for. */
+  readonly exchanges: number[];
   private readonly h: History;
-  private readonly from: number;
   private readonly watches: CutWatch[];
   private instant: Instant | null = null;
   constructor(h: History, sources: ModelVolume[]) {
     this.h = h;
     this.from = h.model.tick();
+    this.exchanges = sources.map((source) => source.exchanges);
     this.watches = sources.map((source) => new CutWatch(source));
   }
 
@@ -203,6 +209,8 @@ function snapshots(h: History): Control | null {
         const blocks = info.sizeBytes / BLOCK;
         const volume = add(h, request.name, blocks, true, cuts.cells(names, i, blocks, outcome));
         volume.loose = outcome.powerLost;
+        const { from, exchanges } = cuts;
+        volume.cut = { of: sources[i]!, from, to: h.model.tick(), exchanges: exchanges[i]! };
       });
     },
     release: () => cuts.end(),
@@ -471,6 +479,18 @@ function repeat(h: History): Control | null {
     refusals: ['AlreadyExists'],
     done: ({ result }) => {
       if ((result as CoreVolumeInfo).id !== info.id) throw new Error(`${name} was made a second time`);
+    },
+  });
+}
+
+/** Where a snapshot has data, asked while everything goes on. */
+function allocated(h: History): Control | null {
+  const volume = some(h, (v) => v.readOnly);
+  if (volume === null) return null;
+  return simple('allocated', volume.name, (core) => allocatedPages(core, h, volume), {
+    refusals: ['VolumeNotFound'],
+    done: ({ result }) => {
+      if (result !== null) checkAllocated(volume, result as Parameters<typeof checkAllocated>[1]);
     },
   });
 }

@@ -11,6 +11,7 @@ import type { Block, Plan } from '../../src/core/ops.ts';
 import { type Control, nextControl } from './actions.ts';
 import { type Cell, Model, type ModelVolume, optionsOf, Unknown, type Watch } from './model.ts';
 import { Random } from './random.ts';
+import { allocatedPages, checkAllocated, checkSomeChanges } from './ranges-check.ts';
 import { BLOCK } from './sim-file.ts';
 import { SimWorld } from './sim-world.ts';
 import { Tags } from './tags.ts';
@@ -70,6 +71,8 @@ export class History {
   readonly report: HistoryReport = { operations: 0, quiets: 0, crashes: 0, outcomes: new Map() };
   readonly lines: string[] = [];
   readonly grain: number;
+  /** When the power went last. */
+  powerLostAt = 0;
   /** How likely a crash follows an operation. */
   private readonly crashes: number;
   private readonly tags = new Tags();
@@ -93,6 +96,7 @@ export class History {
       this.startOne();
       if (this.random.chance(0.3)) this.advance(this.random.int(80));
       if (this.random.chance(0.02)) this.quiet();
+      if (this.random.chance(0.02)) checkSomeChanges(this, false);
       if (this.random.chance(0.004)) this.settle();
       if (this.options.crashes !== false && this.random.chance(this.crashes)) this.crash();
     }
@@ -265,7 +269,17 @@ export class History {
     this.report.quiets++;
     this.checkView();
     for (const volume of this.model.volumes.values()) if (!volume.offline) this.compare(volume);
+    checkSomeChanges(this, true);
+    this.checkSomeAllocated();
     this.checkLog();
+  }
+
+  private checkSomeAllocated(): void {
+    const volumes = [...this.model.volumes.values()].filter((volume) => !volume.offline);
+    if (volumes.length === 0) return;
+    const volume = this.random.pick(volumes);
+    const { core, runner } = this.world;
+    checkAllocated(volume, runner.run(`allocated ${volume.name}`, allocatedPages(core, this, volume)));
   }
 
   private checkLog(): void {
@@ -374,8 +388,10 @@ export class History {
 
   private pull(kind: 'death' | 'power'): void {
     this.note(kind);
-    if (kind === 'power') this.world.losePower();
-    else this.world.processDeath();
+    if (kind === 'power') {
+      this.world.losePower();
+      this.powerLostAt = this.model.tick();
+    } else this.world.processDeath();
   }
 
   /** Open the pool within so many steps; whether it was enough. */

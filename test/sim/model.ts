@@ -103,6 +103,10 @@ export class ModelVolume {
   loose = false;
   /** Counts beginnings and ends of what exchanges the content under the host's feet. */
   exchanges = 0;
+  /** Of a snapshot: the volume it shows, when it was cut, and how often that volume's content had been exchanged. */
+  cut: { of: ModelVolume; from: number; to: number; exchanges: number } | null = null;
+  /** All host writes that ever were. */
+  readonly touched: { first: number; end: number; write: BlockWrite }[] = [];
   /** Host writes under way, by block. */
   readonly pending = new Map<number, BlockWrite>();
   /** What a block may fall back to when the power goes: its values since the last flush, the durable one first. */
@@ -131,6 +135,7 @@ export class ModelVolume {
       this.pending.set(first + i, write);
       for (const watch of this.watches) note(watch, first + i, write);
     });
+    this.touched.push({ first, end: first + tags.length, write: this.pending.get(first)! });
   }
 
   endWrite(first: number, count: number, at: number): void {
