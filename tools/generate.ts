@@ -1,5 +1,5 @@
 /**
- * Generates the TypeScript types of the project's own gRPC interface.
+ * Generates the TypeScript types of the gRPC interfaces: the project's own and the Container Storage Interface.
  *
  *   node tools/generate.ts            writes them
  *   node tools/generate.ts --check    writes nothing; fails if what is committed is not what would be written
@@ -13,8 +13,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 const root = path.resolve(import.meta.dirname, '..');
-const proto = 'flashcopy/engine/v1/engine.proto';
-const committedDir = path.join(root, 'src/api/generated');
+const interfaces = [
+  { proto: 'flashcopy/engine/v1/engine.proto', types: 'src/api/generated' },
+  { proto: 'csi/v1/csi.proto', types: 'src/csi/generated' },
+];
 
 const options = [
   '--longs=Number',
@@ -26,7 +28,7 @@ const options = [
   '--importFileExtension=.ts',
 ];
 
-function generateInto(directory: string): void {
+function generateInto(directory: string, proto: string): void {
   const generator = path.join(root, 'node_modules/.bin/proto-loader-gen-types');
   // A relative directory: the generator writes the path it was given into what it generates.
   const args = [...options, '--includeDirs=proto', `--outDir=${directory}`, proto];
@@ -50,31 +52,26 @@ function driftBetween(committed: Map<string, string>, fresh: Map<string, string>
   });
 }
 
-function main(): number {
-  const checkOnly = process.argv.includes('--check');
-  if (!existsSync(path.join(root, 'proto', proto))) {
-    // Without an interface there is nothing to generate, and nothing generated may be there either.
-    if (checkOnly && !existsSync(committedDir)) return 0;
-    console.error(`proto/${proto} does not exist, and the types in src/api/generated come from it.`);
-    return 1;
-  }
-
+/** Whether the committed types of one interface are, or have been made, what its file gives. */
+function generate({ proto, types }: { proto: string; types: string }, checkOnly: boolean): boolean {
+  const committedDir = path.join(root, types);
   const freshDir = mkdtempSync(path.join(tmpdir(), 'flashcopy-generate-'));
   try {
-    generateInto(freshDir);
+    generateInto(freshDir, proto);
     const drift = driftBetween(contentOf(committedDir), contentOf(freshDir));
-    if (drift.length === 0) return 0;
+    if (drift.length === 0) return true;
     if (checkOnly) {
-      console.error(`src/api/generated is not what proto/${proto} gives. Run "npm run generate".`);
+      console.error(`${types} is not what proto/${proto} gives. Run "npm run generate".`);
       for (const line of drift) console.error(`  ${line}`);
-      return 1;
+      return false;
     }
     rmSync(committedDir, { recursive: true, force: true });
     cpSync(freshDir, committedDir, { recursive: true });
-    return 0;
+    return true;
   } finally {
     rmSync(freshDir, { recursive: true, force: true });
   }
 }
 
-process.exitCode = main();
+const checkOnly = process.argv.includes('--check');
+process.exitCode = interfaces.map((each) => generate(each, checkOnly)).every(Boolean) ? 0 : 1;
