@@ -19,9 +19,9 @@ const allowedImports: Record<string, readonly string[]> = {
   fuse: ['base', 'sys', 'core'],
   engine: ['base', 'sys', 'core', 'fuse'],
   api: ['base', 'engine', 'core'],
-  csi: ['base', 'api'],
+  csi: ['base', 'sys', 'api'], // sys: mounts and programs, for the node service
   operator: ['base', 'api'],
-  cli: ['base', 'api', 'engine'], // engine only to start roles
+  cli: ['base', 'api', 'engine', 'csi'], // engine and csi only to start roles
 };
 
 interface SourceFile {
