@@ -23,12 +23,12 @@ import type {
   RangePage,
   VolumeInfo,
 } from '../base/model.ts';
+import { Turns } from '../base/turns.ts';
 import { Catalog } from './catalog.ts';
 import { type EngineStart, FUSE_FD, SHM_FD } from './child-messages.ts';
 import { DataLink } from './data-link.ts';
 import { Devices } from './devices.ts';
 import { allocatedBytesOf, allocatedBytesOfAll, filesystemBytes, warningsOf } from './space.ts';
-import { Turns } from './turns.ts';
 import { Watchers } from './watchers.ts';
 
 /** What the core tells of a volume: its data file's path below the pool besides. */
@@ -40,7 +40,7 @@ export class EngineProcess {
   private readonly data: DataLink;
   private readonly devices: Devices;
   private readonly watchers = new Watchers();
-  private readonly turns = new Turns();
+  private readonly turns = new Turns<number>();
   private stopping = false;
 
   /** Recovers the pool; host I/O is served when it returns. `died`: the data thread ended by itself. */

@@ -1,13 +1,14 @@
 /**
- * One at a time for each key: what concerns a volume's device waits for what was asked about it before.
+ * One at a time for each key: what concerns a volume's device, or a name that is being given, waits for what was asked
+ * about it before.
  *
  * Keys are taken in ascending order, so that two who need several cannot wait for each other.
  */
-export class Turns {
-  private readonly tails = new Map<number, Promise<void>>();
+export class Turns<Key extends string | number> {
+  private readonly tails = new Map<Key, Promise<void>>();
 
-  async take<Result>(keys: readonly number[], action: () => Promise<Result>): Promise<Result> {
-    const [first, ...rest] = [...new Set(keys)].sort((a, b) => a - b);
+  async take<Result>(keys: readonly Key[], action: () => Promise<Result>): Promise<Result> {
+    const [first, ...rest] = [...new Set(keys)].sort((a, b) => (a < b ? -1 : 1));
     if (first === undefined) return action();
     const before = this.tails.get(first);
     const { promise, resolve } = Promise.withResolvers<void>();

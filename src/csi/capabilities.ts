@@ -1,0 +1,54 @@
+/**
+ * How a volume can be used: as a block device or with an ext4 or XFS filesystem, on its one node, by one pod or by
+ * several of that node.
+ */
+import { FlashCopyError } from '../base/errors.ts';
+import type { VolumeCapability__Output } from './generated/csi/v1/VolumeCapability.ts';
+import { shown } from './ids.ts';
+
+export type FilesystemType = 'ext4' | 'xfs';
+export const FILESYSTEM_DEFAULT: FilesystemType = 'ext4';
+
+/** mkfs.xfs makes no smaller ones. */
+const XFS_BYTES_MIN = 300 * 1024 * 1024;
+const BYTES_MIN = 1024 * 1024;
+
+const ONE_NODE = new Set([
+  'SINGLE_NODE_WRITER',
+  'SINGLE_NODE_READER_ONLY',
+  'SINGLE_NODE_SINGLE_WRITER',
+  'SINGLE_NODE_MULTI_WRITER',
+]);
+
+/** Why a volume cannot be used so; undefined: it can. */
+export function objectionTo(capability: VolumeCapability__Output): string | undefined {
+  const mode = capability.accessMode?.mode;
+  if (mode === undefined || mode === 'UNKNOWN')
+    return 'A volume capability has no access mode. Give one for a single node.';
+  if (!ONE_NODE.has(mode))
+    return `The access mode ${mode} was asked for, and a volume is on one node: use ${[...ONE_NODE].join(', ')}.`;
+  if (capability.block) return undefined;
+  if (!capability.mount) return 'A volume capability asks neither for a block device nor for a filesystem.';
+  const { fsType } = capability.mount;
+  if (fsType === '' || fsType === 'ext4' || fsType === 'xfs') return undefined;
+  return `The filesystem ${shown(fsType)} was asked for; it can be ext4 or xfs.`;
+}
+
+export function checkCapabilities(capabilities: readonly VolumeCapability__Output[]): void {
+  const objection =
+    capabilities.length === 0
+      ? 'The volume capabilities are missing. Say how the volume is to be used.'
+      : capabilities.map(objectionTo).find((each) => each !== undefined);
+  if (objection !== undefined) throw new FlashCopyError('InvalidArgument', objection);
+}
+
+/** The filesystem that a volume will get; undefined: none is asked for. */
+export function filesystemOf(capabilities: readonly VolumeCapability__Output[]): FilesystemType | undefined {
+  const mount = capabilities.find((each) => each.mount)?.mount;
+  return mount ? ((mount.fsType || FILESYSTEM_DEFAULT) as FilesystemType) : undefined;
+}
+
+/** A volume that is smaller could not be used as it is asked for. */
+export function leastBytes(capabilities: readonly VolumeCapability__Output[]): number {
+  return filesystemOf(capabilities) === 'xfs' ? XFS_BYTES_MIN : BYTES_MIN;
+}
