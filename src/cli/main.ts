@@ -2,26 +2,22 @@
  * The program `flashcopy`. Exit code 0: done; 1: failed, with one line on stderr that says why, which begins with the
  * error's code (base/errors.ts); 2: used wrongly. Who reads its output may stop reading at any time.
  */
-import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { Command, CommanderError, Option } from 'commander';
 import { FlashCopyError } from '../base/errors.ts';
 import { examples } from './context.ts';
+import { addCsiCommands } from './csi.ts';
 import { addEngineCommand } from './engine.ts';
 import { addMapCommands } from './map.ts';
 import { addPoolCommands } from './pool.ts';
 import { addConnectionOptions } from './role-options.ts';
 import { addSnapshotCommands } from './snapshot.ts';
 import { addStandaloneCommand } from './standalone.ts';
+import { version } from './version.ts';
 import { addVolumeCommands } from './volume.ts';
 
 const FAILED = 1;
 const USAGE = 2;
-
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
 
 function newProgram(): Command {
   const program = addConnectionOptions(new Command('flashcopy'))
@@ -42,6 +38,7 @@ function newProgram(): Command {
     .exitOverride();
   addEngineCommand(program);
   addStandaloneCommand(program);
+  addCsiCommands(program);
   addVolumeCommands(program);
   addMapCommands(program);
   addSnapshotCommands(program);

@@ -50,12 +50,13 @@ export function largestVolume(pool: PoolInfo, provisioning: Provisioning): numbe
   return Math.min(SIZE_MAX, provisioning === 'thick' ? pool.freeBytes : pool.totalBytes);
 }
 
-/** The pools of those nodes that answer; what hinders the others is added to `hindrances`. */
+/** The pools of those nodes that answer; what hinders the others is added to `hindrances`. Unavailable if none answers. */
 async function poolsOf(
   engines: NodeEngines,
   nodes: readonly string[],
   hindrances: string[],
 ): Promise<Candidate[]> {
+  let away: FlashCopyError | undefined;
   const asked = nodes.map(async (node) => {
     const engine = engines.engineOf(node);
     if (engine === undefined) return { hindrance: `${shown(node)}: this driver does not run there` };
@@ -64,12 +65,15 @@ async function poolsOf(
     } catch (error) {
       if (!(error instanceof FlashCopyError)) throw error;
       log.warn('node is left out', { node, reason: error.message });
+      away = error;
       return { hindrance: `${node}: ${error.message}` };
     }
   });
   const answers = await Promise.all(asked);
   hindrances.push(...answers.flatMap((answer) => ('hindrance' in answer ? answer.hindrance! : [])));
-  return answers.flatMap((answer) => ('pool' in answer ? (answer as Candidate) : []));
+  const candidates = answers.flatMap((answer) => ('pool' in answer ? (answer as Candidate) : []));
+  if (candidates.length === 0 && away !== undefined) throw away;
+  return candidates;
 }
 
 export type Wish = { allowed: string[] | undefined; sizeBytes: number; provisioning: Provisioning };
@@ -98,7 +102,7 @@ export async function placed<Made>(
   }
   throw new FlashCopyError(
     'OutOfSpace',
-    `No node can hold a ${provisioning} volume of ${sizeBytes} bytes. ${hindrances.join('; ') || 'No node is known'}. ` +
+    `No node can hold a ${provisioning} volume of ${sizeBytes} bytes. ${hindrances.map((each) => each.replace(/\.$/, '')).join('; ') || 'No node is known'}. ` +
       'Free space, ask for less, or allow another node.',
   );
 }

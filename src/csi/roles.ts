@@ -1,0 +1,66 @@
+/**
+ * Which services each role serves: the controller those of all nodes, a node's those of its own, and one machine alone
+ * all of them.
+ */
+import { access, constants } from 'node:fs/promises';
+import type { EngineApi } from '../api/engine-api.ts';
+import type { Listening } from '../api/unix-listener.ts';
+import { FlashCopyError } from '../base/errors.ts';
+import { controllerService } from './controller.ts';
+import { FixedEngines, type NodeEngines } from './engines.ts';
+import { groupControllerService } from './group-controller.ts';
+import { identityService } from './identity.ts';
+import { checkNodeId } from './ids.ts';
+import { Places } from './places.ts';
+import { serveCsi } from './server.ts';
+import type { CsiServices } from './services.ts';
+import { snapshotMetadataService } from './snapshot-metadata.ts';
+
+/** `endpoint`: the unix socket that sidecars and kubelet use. */
+type Served = { endpoint: string; version: string };
+
+export function serveController({
+  endpoint,
+  version,
+  engines,
+}: Served & { engines: NodeEngines }): Promise<Listening> {
+  // A node that is down is no reason to take the controller away from the others.
+  const probe = async () => {
+    await engines.nodes();
+  };
+  return serveCsi({ Identity: identityService(version, probe), ...controllerServices(engines) }, endpoint);
+}
+
+export function serveAlone({
+  endpoint,
+  version,
+  engine,
+  nodeId,
+}: Served & { engine: EngineApi; nodeId: string }): Promise<Listening> {
+  const engines = new FixedEngines(new Map([[checkNodeId(nodeId), engine]]));
+  const Identity = identityService(version, () => checkEngine(engine));
+  return serveCsi({ Identity, ...controllerServices(engines) }, endpoint);
+}
+
+function controllerServices(engines: NodeEngines): CsiServices {
+  const places = new Places(engines);
+  return {
+    Controller: controllerService(places),
+    GroupController: groupControllerService(places),
+    SnapshotMetadata: snapshotMetadataService(places),
+  };
+}
+
+/** The engine of this machine answers, and its pool can be written. */
+async function checkEngine(engine: EngineApi): Promise<void> {
+  const { path } = await engine.pool();
+  try {
+    await access(path, constants.W_OK);
+  } catch (error) {
+    throw new FlashCopyError(
+      'IoError',
+      `The pool ${path} cannot be written (${(error as NodeJS.ErrnoException).code}). Look at its filesystem.`,
+      { cause: error },
+    );
+  }
+}
