@@ -49,6 +49,18 @@ function childrenOf(pid: number): number[] {
     });
 }
 
+type Child = 'engine' | 'csi';
+
+/** Undefined: it has ended meanwhile. */
+function kindOf(pid: number): Child | undefined {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
+    return words.includes('csi') ? 'csi' : 'engine';
+  } catch {
+    return undefined;
+  }
+}
+
 export class Standalone {
   readonly pool: string;
   readonly endpoint: string;
@@ -117,14 +129,14 @@ export class Standalone {
     return this.#output();
   }
 
-  /** The process that holds FlashCopy, not the one that starts it again. Undefined while there is none. */
-  childPid(): number | undefined {
-    return childrenOf(this.#supervisor.pid!)[0];
+  /** The process that holds FlashCopy, or the one that serves CSI: not the one that starts them again. */
+  childPid(what: Child = 'engine'): number | undefined {
+    return childrenOf(this.#supervisor.pid!).find((pid) => kindOf(pid) === what);
   }
 
-  /** Kills the child at once and returns its pid; the supervisor will start another. */
-  async killChild(): Promise<number> {
-    const pid = await until('there is an engine process', () => this.childPid());
+  /** Kills the child at once and returns its pid; another will be started. */
+  async killChild(what: Child = 'engine'): Promise<number> {
+    const pid = await until(`there is a process: ${what}`, () => this.childPid(what));
     process.kill(pid, 'SIGKILL');
     return pid;
   }
