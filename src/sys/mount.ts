@@ -22,8 +22,14 @@ export type Mount = {
   /** 'major:minor', as stat of anything on it would tell. */
   device: string;
   directory: string;
+  /** What of the filesystem is there: '/' is all of it, anything else was bound from inside it. */
+  root: string;
+  /** Of this mount alone: 'ro', 'nosuid' ... */
+  options: string[];
   type: string;
   source: string;
+  /** Of the filesystem, wherever it is mounted. */
+  superOptions: string[];
 };
 
 /** A new connection; it lives until every descriptor of it is closed. */
@@ -72,8 +78,17 @@ export function mountAt(directory: string): Mount | undefined {
 export function parseMount(line: string): Mount {
   const [before = '', after = ''] = line.split(' - ');
   const head = before.split(' ');
-  const [type = '', source = ''] = after.split(' ');
-  return { device: head[2] ?? '', directory: unescaped(head[4] ?? ''), type, source: unescaped(source) };
+  const [type = '', source = '', superOptions = ''] = after.split(' ');
+  const [, , device = '', root = '', directory = '', options = ''] = head;
+  return {
+    device,
+    directory: unescaped(directory),
+    root: unescaped(root),
+    options: options.split(','),
+    type,
+    source: unescaped(source),
+    superOptions: superOptions.split(','),
+  };
 }
 
 const unescaped = (text: string): string =>

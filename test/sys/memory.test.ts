@@ -26,15 +26,21 @@ describe('A line of the mount table', () => {
     assert.deepEqual(parseMount('36 35 98:0 /r /mnt rw,noatime shared:1 master:2 - ext3 /dev/root rw'), {
       device: '98:0',
       directory: '/mnt',
+      root: '/r',
+      options: ['rw', 'noatime'],
       type: 'ext3',
       source: '/dev/root',
+      superOptions: ['rw'],
     });
     const plain = parseMount('40 1 0:45 / /run/a\\040b\\011c rw - fuse.flashcopy pool\\0401 rw,user_id=0');
     assert.deepEqual(plain, {
       device: '0:45',
       directory: '/run/a b\tc',
+      root: '/',
+      options: ['rw'],
       type: 'fuse.flashcopy',
       source: 'pool 1',
+      superOptions: ['rw', 'user_id=0'],
     });
   });
 });

@@ -1,0 +1,88 @@
+/**
+ * A volume's block device on this node, and where it is mounted.
+ *
+ * All of it is read from the system each time: sysfs opens no device, and the mount table asks no filesystem. Nothing
+ * here waits for a volume.
+ */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { FlashCopyError } from '../../base/errors.ts';
+import { makeBlockDevice } from '../../sys/libc.ts';
+import { type Mount, mountAt, mounts } from '../../sys/mount.ts';
+import { run } from '../../sys/run.ts';
+
+export type Device = {
+  /** '/dev/loopN'. */
+  path: string;
+  /** 'major:minor', as the mount table has it. */
+  number: string;
+  sizeBytes: number;
+  readOnly: boolean;
+};
+
+const UNMOUNT_MS = 60_000;
+/** Filesystems that a device's node can be bound from. */
+const NODE_FILESYSTEMS = new Set(['devtmpfs', 'tmpfs']);
+
+export async function deviceAt(devicePath: string): Promise<Device> {
+  const name = path.basename(devicePath);
+  const attribute = async (of: string) => (await readFile(`/sys/block/${name}/${of}`, 'utf8')).trim();
+  const [number, sectors, readOnly] = await Promise.all([attribute('dev'), attribute('size'), attribute('ro')]);
+  // The engine may run in another container, and the node that it made is not in our /dev.
+  if (!existsSync(devicePath)) {
+    const [major, minor] = number.split(':').map(Number);
+    makeBlockDevice(devicePath, major!, minor!);
+  }
+  return { path: devicePath, number, sizeBytes: Number(sectors) * 512, readOnly: readOnly === '1' };
+}
+
+/** Read-only for everybody who opens it from now on: a read-only bind mount of its node would not keep anybody from writing. */
+export async function setReadOnly(device: Device, readOnly: boolean): Promise<void> {
+  if (device.readOnly === readOnly) return;
+  const { status, stderr } = await run('blockdev', [readOnly ? '--setro' : '--setrw', device.path]);
+  if (status !== 0)
+    throw new FlashCopyError('IoError', `${device.path} could not be made ${readOnly ? 'read-only' : 'writable'}: ${stderr.trim()}.`);
+}
+
+/** Where the filesystem on the device is mounted, as a whole or in parts. */
+export const filesystemMounts = (device: Device): Mount[] =>
+  mounts().filter((mount) => mount.device === device.number);
+
+/** Where the device itself can be opened. */
+export const nodeMounts = (device: Device): Mount[] =>
+  mounts().filter((mount) => boundDevice(mount) === path.basename(device.path));
+
+/** The loop device whose node is bound there: 'loopN'. */
+function boundDevice(mount: Mount): string | undefined {
+  if (!NODE_FILESYSTEMS.has(mount.type)) return undefined;
+  return /\/(loop\d+)(?:\/\/deleted)?$/.exec(mount.root)?.[1];
+}
+
+const LOOP_MAJOR = '7:';
+const isOfVolume = (mount: Mount): boolean =>
+  mount.device.startsWith(LOOP_MAJOR) || boundDevice(mount) !== undefined;
+
+/** Takes away what is mounted there, all layers of it, if it is of a volume. Idempotent. */
+export async function unmount(directory: string): Promise<void> {
+  for (let mount = mountAt(directory); mount !== undefined; mount = mountAt(directory)) {
+    if (!isOfVolume(mount)) {
+      throw new FlashCopyError(
+        'WrongState',
+        `${mount.source} (${mount.type}) is mounted at ${directory}, which is no volume. Unmount it by hand.`,
+      );
+    }
+    const layers = layersAt(directory);
+    const { stderr } = await run('umount', ['-i', '-c', directory], UNMOUNT_MS);
+    if (layersAt(directory) < layers) continue;
+    const busy = /busy/.test(stderr);
+    throw new FlashCopyError(
+      busy ? 'VolumeInUse' : 'IoError',
+      `${directory} could not be unmounted: ${stderr.trim()}.` +
+        (busy ? ` See who has files open there with "fuser -vm ${directory}".` : ''),
+    );
+  }
+}
+
+const layersAt = (directory: string): number =>
+  mounts().filter((mount) => mount.directory === directory).length;

@@ -1,0 +1,175 @@
+/**
+ * Staging: a volume's device on this node and, unless it is used as a block device, its filesystem mounted at the
+ * staging path. And its end.
+ *
+ * Every step looks at what is there and does what is missing, so a staging that was cut off anywhere is finished by the
+ * next call, and a complete one is left as it is:
+ *
+ *   1. the device is attached
+ *   2. the filesystem is made, if the volume is empty (format.ts), and checked
+ *   3. it is mounted
+ *   4. it is as large as its device
+ *
+ * A staging that is refused leaves no device behind.
+ */
+import { mkdir } from 'node:fs/promises';
+import { FlashCopyError } from '../../base/errors.ts';
+import { log } from '../../base/log.ts';
+import { type Mount, mountAt } from '../../sys/mount.ts';
+import type { FilesystemType } from '../capabilities.ts';
+import type { Found } from '../places.ts';
+import { type Device, deviceAt, filesystemMounts, nodeMounts, setReadOnly, unmount } from './device.ts';
+import { checkFilesystem, growFilesystem, mountFilesystem } from './filesystem.ts';
+import { abandonFormat, ensureFilesystem, isNoted } from './format.ts';
+import { checkOptionsFor } from './mount-options.ts';
+import { resolvePath, type Use } from './requests.ts';
+
+const STAGING = 'staging path';
+
+export async function stage(volume: Found, use: Use, stagingPath: string): Promise<void> {
+  if (volume.info.kind === 'snapshot' && !use.readOnly) {
+    throw new FlashCopyError(
+      'InvalidArgument',
+      `Snapshot ${volume.info.name} was to be mounted writable. Mount it read-only, or make a volume from it.`,
+    );
+  }
+  const directory = await stagingDirectory(stagingPath);
+  await withDevice(volume, async (device) => {
+    if (use.access === 'block') return stageDevice(device);
+    await stageFilesystem(volume, device, use, directory);
+  });
+}
+
+export async function unstage(volume: Found | undefined, stagingPath: string): Promise<void> {
+  const { path: directory, kind } = await resolvePath(STAGING, stagingPath);
+  const device = await attachedDevice(volume);
+  const [other] = device === undefined ? [] : usesElsewhere(device, directory);
+  if (other !== undefined) {
+    throw new FlashCopyError(
+      'VolumeInUse',
+      `The volume cannot be unstaged: it is still mounted at ${other.directory}. Unpublish it there first.`,
+    );
+  }
+  if (kind === 'directory') {
+    await unmount(directory);
+    await forgetFormat(volume, device, directory);
+  }
+  if (volume !== undefined) await volume.engine.detachVolume(`#${volume.info.id}`);
+}
+
+/** A volume that is not attached has none. */
+export async function attachedDevice(volume: Found | undefined): Promise<Device | undefined> {
+  return volume?.info.device ? deviceAt(volume.info.device) : undefined;
+}
+
+async function stagingDirectory(stagingPath: string): Promise<string> {
+  const { path, kind } = await resolvePath(STAGING, stagingPath);
+  if (kind === 'file')
+    throw new FlashCopyError('WrongState', `The staging path ${path} is a file. It has to be a directory.`);
+  if (kind === 'nothing') await mkdir(path, { mode: 0o750, recursive: true });
+  return path;
+}
+
+/** Attached while and after the action; if that fails, only where it was attached before. */
+async function withDevice(volume: Found, action: (device: Device) => Promise<void>): Promise<void> {
+  const { engine, info } = volume;
+  const name = `#${info.id}`;
+  const device = await deviceAt(await engine.attachVolume(name));
+  try {
+    await action(device);
+  } catch (error) {
+    if (info.device === '' && filesystemMounts(device).length === 0) {
+      await engine.detachVolume(name).catch((reason: Error) => {
+        log.warn('device of a volume that was not staged stays attached', {
+          volume: volume.id,
+          device: device.path,
+          error: reason.message,
+        });
+      });
+    }
+    throw error;
+  }
+}
+
+function stageDevice(device: Device): void {
+  const [mounted] = filesystemMounts(device);
+  if (mounted === undefined) return;
+  throw new FlashCopyError(
+    'WrongState',
+    `The volume was to be used as a block device, and its filesystem is mounted at ${mounted.directory}. Unmount it first.`,
+  );
+}
+
+async function stageFilesystem(volume: Found, device: Device, use: Use, directory: string): Promise<void> {
+  const [published] = nodeMounts(device);
+  if (published !== undefined) {
+    throw new FlashCopyError(
+      'WrongState',
+      `The volume was to be mounted, and it is used as a block device at ${published.directory}. Unpublish it there first.`,
+    );
+  }
+  const staged = mountAt(directory);
+  if (staged !== undefined) checkStaged(staged, device, use, directory);
+  else await mountVolume(volume, device, use, directory);
+  const mount = mountAt(directory)!;
+  if (!mount.options.includes('ro')) await growFilesystem(mount.type, device, directory);
+}
+
+async function mountVolume(volume: Found, device: Device, use: Use, directory: string): Promise<void> {
+  // While it is mounted at another path it is in use, and must be neither checked nor made.
+  const [elsewhere] = filesystemMounts(device);
+  let type = elsewhere?.type as FilesystemType | undefined;
+  if (type === undefined) {
+    if (volume.info.kind === 'volume') await setReadOnly(device, false);
+    const writable = { ...device, readOnly: volume.info.kind === 'snapshot' };
+    type = await ensureFilesystem(volume, writable, use, directory);
+    checkOptionsFor(type, use.options);
+    await checkFilesystem(type, writable);
+    await mountFilesystem(type, writable, directory, optionsOf(use));
+  } else {
+    checkOptionsFor(type, use.options);
+    await mountFilesystem(type, device, directory, optionsOf(use));
+  }
+}
+
+const optionsOf = (use: Use): string[] => [...use.options, ...(use.readOnly ? ['ro'] : [])];
+
+/** What is staged is what is asked for. */
+function checkStaged(staged: Mount, device: Device, use: Use, directory: string): void {
+  if (staged.device !== device.number) {
+    throw new FlashCopyError(
+      'WrongState',
+      `${staged.source} (${staged.type}) is mounted at the staging path ${directory}, and the volume's device is ` +
+        `${device.path}. Unstage what is there first.`,
+    );
+  }
+  const readOnly = use.readOnly || device.readOnly;
+  const differs = (was: string, asked: string) => {
+    throw new FlashCopyError(
+      'AlreadyExists',
+      `The volume is staged at ${directory} ${was}, and was asked for ${asked}. Unstage it first.`,
+    );
+  };
+  if (staged.options.includes('ro') !== readOnly)
+    differs(readOnly ? 'writable' : 'read-only', readOnly ? 'read-only' : 'writable');
+  if (use.filesystem !== undefined && use.filesystem !== staged.type)
+    differs(`with ${staged.type}`, `with ${use.filesystem}`);
+}
+
+/** Where the volume is used beside its staging path, which other names of its directory may end with as well. */
+function usesElsewhere(device: Device, directory: string): Mount[] {
+  return [...filesystemMounts(device), ...nodeMounts(device)].filter(
+    (mount) => !mount.directory.endsWith(directory),
+  );
+}
+
+async function forgetFormat(
+  volume: Found | undefined,
+  device: Device | undefined,
+  directory: string,
+): Promise<void> {
+  // What was cut off by the end of the machine has a note and no device.
+  if (volume === undefined || device !== undefined || !(await isNoted(directory, volume.id)))
+    return abandonFormat(volume, device, directory);
+  await withDevice(volume, (again) => abandonFormat(volume, again, directory));
+}

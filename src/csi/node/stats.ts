@@ -1,0 +1,83 @@
+/**
+ * How full a published volume is and whether it is well.
+ *
+ * The condition tells what the engine knows of the volume and what this node sees of its filesystem. Looking at a
+ * filesystem that does not answer must not hold up the service: it is given some time and then called not well.
+ */
+import { opendir, readFile, statfs } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FlashCopyError } from '../../base/errors.ts';
+import { type Mount, mountAt } from '../../sys/mount.ts';
+import type { NodeGetVolumeStatsResponse } from '../generated/csi/v1/NodeGetVolumeStatsResponse.ts';
+import type { VolumeUsage } from '../generated/csi/v1/VolumeUsage.ts';
+import { shown } from '../ids.ts';
+import { conditionMessage } from '../messages.ts';
+import type { Found } from '../places.ts';
+import { type Device, nodeMounts } from './device.ts';
+import { existing, volumePlace } from './requests.ts';
+import { attachedDevice } from './stage.ts';
+
+const ANSWER_MS = 10_000;
+
+export async function statsOf(volume: Found, volumePath: string): Promise<NodeGetVolumeStatsResponse> {
+  const { path: place, kind } = await volumePlace(volumePath);
+  if (kind === 'nothing')
+    throw new FlashCopyError(
+      'VolumeNotFound',
+      `There is nothing at ${shown(volumePath)}, so the volume is not published there.`,
+    );
+  const device = await attachedDevice(volume);
+  const mount = mountAt(place);
+  const usage = device && mount ? await usageOf(device, mount) : undefined;
+  if (usage === undefined)
+    return abnormal(`The volume is not mounted at ${place} any more. Unpublish it and publish it again.`);
+  if (usage === 'no answer') return abnormal(`The filesystem at ${place} does not answer.`);
+  if (usage instanceof Error) return abnormal(`The filesystem at ${place} cannot be read: ${usage.message}.`);
+  const trouble = await troubleOf(device!, mount!);
+  const volumeCondition = trouble === undefined ? conditionMessage(volume) : { abnormal: true, message: trouble };
+  return { usage, volumeCondition };
+}
+
+const abnormal = (message: string): NodeGetVolumeStatsResponse => ({
+  usage: [],
+  volumeCondition: { abnormal: true, message },
+});
+
+async function usageOf(device: Device, mount: Mount): Promise<VolumeUsage[] | undefined | 'no answer' | Error> {
+  if (nodeMounts(device).some(({ directory }) => directory === mount.directory))
+    return [{ unit: 'BYTES', total: device.sizeBytes }];
+  if (mount.device !== device.number) return undefined;
+  const late = new AbortController();
+  const timeOut = sleep(ANSWER_MS, 'no answer' as const, { signal: late.signal, ref: false });
+  timeOut.catch(() => undefined); // it answered in time
+  try {
+    return await Promise.race([filesystemUsage(mount.directory), timeOut]);
+  } finally {
+    late.abort();
+  }
+}
+
+async function filesystemUsage(directory: string): Promise<VolumeUsage[] | Error> {
+  try {
+    // A filesystem that has shut down still tells its size, but opens nothing.
+    await (await opendir(directory)).close();
+    const { bsize, blocks, bfree, bavail, files, ffree } = await statfs(directory);
+    return [
+      { unit: 'BYTES', total: blocks * bsize, available: bavail * bsize, used: (blocks - bfree) * bsize },
+      { unit: 'INODES', total: files, available: ffree, used: files - ffree },
+    ];
+  } catch (error) {
+    return error as Error; // becomes the volume's condition
+  }
+}
+
+async function troubleOf(device: Device, mount: Mount): Promise<string | undefined> {
+  const name = path.basename(device.path);
+  if (mount.superOptions.includes('ro') && !mount.options.includes('ro'))
+    return `The filesystem at ${mount.directory} went read-only after an error. The kernel's log (dmesg) has the reason.`;
+  if (mount.type !== 'ext4') return undefined;
+  const errors = Number((await existing(readFile(`/sys/fs/ext4/${name}/errors_count`, 'utf8'))) ?? 0);
+  if (errors === 0) return undefined;
+  return `The filesystem at ${mount.directory} has met ${errors} errors. It is checked when it is staged again.`;
+}
