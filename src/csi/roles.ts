@@ -11,6 +11,7 @@ import { FixedEngines, type NodeEngines } from './engines.ts';
 import { groupControllerService } from './group-controller.ts';
 import { identityService } from './identity.ts';
 import { checkNodeId } from './ids.ts';
+import { nodeService } from './node/node-service.ts';
 import { Places } from './places.ts';
 import { serveCsi } from './server.ts';
 import type { CsiServices } from './services.ts';
@@ -39,7 +40,8 @@ export function serveAlone({
 }: Served & { engine: EngineApi; nodeId: string }): Promise<Listening> {
   const engines = new FixedEngines(new Map([[checkNodeId(nodeId), engine]]));
   const Identity = identityService(version, () => checkEngine(engine));
-  return serveCsi({ Identity, ...controllerServices(engines) }, endpoint);
+  const Node = nodeService({ engine, nodeId });
+  return serveCsi({ Identity, Node, ...controllerServices(engines) }, endpoint);
 }
 
 function controllerServices(engines: NodeEngines): CsiServices {

@@ -28,7 +28,11 @@ const NODE_FILESYSTEMS = new Set(['devtmpfs', 'tmpfs']);
 export async function deviceAt(devicePath: string): Promise<Device> {
   const name = path.basename(devicePath);
   const attribute = async (of: string) => (await readFile(`/sys/block/${name}/${of}`, 'utf8')).trim();
-  const [number, sectors, readOnly] = await Promise.all([attribute('dev'), attribute('size'), attribute('ro')]);
+  const [number, sectors, readOnly] = await Promise.all([
+    attribute('dev'),
+    attribute('size'),
+    attribute('ro'),
+  ]);
   // The engine may run in another container, and the node that it made is not in our /dev.
   if (!existsSync(devicePath)) {
     const [major, minor] = number.split(':').map(Number);
@@ -42,7 +46,10 @@ export async function setReadOnly(device: Device, readOnly: boolean): Promise<vo
   if (device.readOnly === readOnly) return;
   const { status, stderr } = await run('blockdev', [readOnly ? '--setro' : '--setrw', device.path]);
   if (status !== 0)
-    throw new FlashCopyError('IoError', `${device.path} could not be made ${readOnly ? 'read-only' : 'writable'}: ${stderr.trim()}.`);
+    throw new FlashCopyError(
+      'IoError',
+      `${device.path} could not be made ${readOnly ? 'read-only' : 'writable'}: ${stderr.trim()}.`,
+    );
 }
 
 /** Where the filesystem on the device is mounted, as a whole or in parts. */

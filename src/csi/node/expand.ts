@@ -14,7 +14,10 @@ import { attachedDevice } from './stage.ts';
 export type Expansion = { volumePath: string; block: boolean; requiredBytes: number };
 
 /** The size that it has then. */
-export async function expand(volume: Found, { volumePath, block, requiredBytes }: Expansion): Promise<number> {
+export async function expand(
+  volume: Found,
+  { volumePath, block, requiredBytes }: Expansion,
+): Promise<number> {
   const { info, engine } = volume;
   const { path: place, kind } = await volumePlace(volumePath);
   let device = await attachedDevice(volume);

@@ -48,7 +48,14 @@ export async function checkFilesystem(type: FilesystemType, device: Device): Pro
 /** Nobody's files of an XFS that was being made: mkfs.xfs writes this first and clears it last. */
 export async function isUnfinishedXfs(device: Device): Promise<boolean> {
   const IN_PROGRESS = 126;
-  const { status, stdout, stderr } = await run('od', ['-An', '-tu1', '-j', `${IN_PROGRESS}`, '-N1', device.path]);
+  const { status, stdout, stderr } = await run('od', [
+    '-An',
+    '-tu1',
+    '-j',
+    `${IN_PROGRESS}`,
+    '-N1',
+    device.path,
+  ]);
   if (status !== 0) throw failed('could not be read', device, stderr);
   return stdout.trim() !== '0';
 }

@@ -43,7 +43,10 @@ export async function ensureFilesystem(
   let signature = await signatureOn(device);
   if (await isNoted(directory, volume.id)) {
     if (await isUnfinished(device, signature)) {
-      log.warn('former attempt to format was cut off: begun anew', { volume: volume.id, device: device.path });
+      log.warn('former attempt to format was cut off: begun anew', {
+        volume: volume.id,
+        device: device.path,
+      });
       await empty(device);
       signature = undefined;
     } else await removeNote(directory);
@@ -58,7 +61,11 @@ export async function ensureFilesystem(
 }
 
 /** After this the volume is as if it had never been staged here, if it was not staged completely. */
-export async function abandonFormat(volume: Found | undefined, device: Device | undefined, directory: string): Promise<void> {
+export async function abandonFormat(
+  volume: Found | undefined,
+  device: Device | undefined,
+  directory: string,
+): Promise<void> {
   if (volume === undefined || !(await isNoted(directory, volume.id))) return removeNote(directory);
   if (device !== undefined && filesystemMounts(device).length === 0) {
     if (await isUnfinished(device, await signatureOn(device))) await empty(device);

@@ -130,7 +130,10 @@ async function removeDirectory(target: string): Promise<void> {
 }
 
 function notOurs(target: string, what: string): FlashCopyError {
-  return new FlashCopyError('WrongState', `The target path ${target} is ${what}. Look who uses it and remove it.`);
+  return new FlashCopyError(
+    'WrongState',
+    `The target path ${target} is ${what}. Look who uses it and remove it.`,
+  );
 }
 
 function notStaged(volume: Found, staging: string): FlashCopyError {

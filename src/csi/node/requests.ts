@@ -61,8 +61,13 @@ export async function resolvePath(what: string, text: string): Promise<{ path: s
   const resolved = path.join(above, path.basename(text));
   const stats = await existing(lstat(resolved));
   if (stats?.isSymbolicLink())
-    throw invalid(`The ${what} ${shown(text)} is a symbolic link, and nothing is mounted through one. Remove it.`);
-  return { path: resolved, kind: stats === undefined ? 'nothing' : stats.isDirectory() ? 'directory' : 'file' };
+    throw invalid(
+      `The ${what} ${shown(text)} is a symbolic link, and nothing is mounted through one. Remove it.`,
+    );
+  return {
+    path: resolved,
+    kind: stats === undefined ? 'nothing' : stats.isDirectory() ? 'directory' : 'file',
+  };
 }
 
 /** Where a volume is said to be. A path that cannot be one names nothing. */

@@ -35,7 +35,8 @@ export async function statsOf(volume: Found, volumePath: string): Promise<NodeGe
   if (usage === 'no answer') return abnormal(`The filesystem at ${place} does not answer.`);
   if (usage instanceof Error) return abnormal(`The filesystem at ${place} cannot be read: ${usage.message}.`);
   const trouble = await troubleOf(device!, mount!);
-  const volumeCondition = trouble === undefined ? conditionMessage(volume) : { abnormal: true, message: trouble };
+  const volumeCondition =
+    trouble === undefined ? conditionMessage(volume) : { abnormal: true, message: trouble };
   return { usage, volumeCondition };
 }
 
@@ -44,7 +45,10 @@ const abnormal = (message: string): NodeGetVolumeStatsResponse => ({
   volumeCondition: { abnormal: true, message },
 });
 
-async function usageOf(device: Device, mount: Mount): Promise<VolumeUsage[] | undefined | 'no answer' | Error> {
+async function usageOf(
+  device: Device,
+  mount: Mount,
+): Promise<VolumeUsage[] | undefined | 'no answer' | Error> {
   if (nodeMounts(device).some(({ directory }) => directory === mount.directory))
     return [{ unit: 'BYTES', total: device.sizeBytes }];
   if (mount.device !== device.number) return undefined;
