@@ -76,6 +76,8 @@ const CALLS = new Set([
   'createSnapshots',
   'deleteSnapshot',
   'cloneVolume',
+  'allocatedRanges',
+  'changedRanges',
   'createMapping',
   'prepareMapping',
   'startMappings',
