@@ -61,7 +61,7 @@ export const nodeMounts = (device: Device): Mount[] =>
   mounts().filter((mount) => boundDevice(mount) === path.basename(device.path));
 
 /** The loop device whose node is bound there: 'loopN'. */
-function boundDevice(mount: Mount): string | undefined {
+export function boundDevice(mount: Mount): string | undefined {
   if (!NODE_FILESYSTEMS.has(mount.type)) return undefined;
   return /\/(loop\d+)(?:\/\/deleted)?$/.exec(mount.root)?.[1];
 }

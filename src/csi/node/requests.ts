@@ -8,9 +8,11 @@
 import { lstat, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { FlashCopyError } from '../../base/errors.ts';
+import { mountAt } from '../../sys/mount.ts';
 import { type FilesystemType, objectionTo } from '../capabilities.ts';
 import type { VolumeCapability__Output } from '../generated/csi/v1/VolumeCapability.ts';
 import { shown } from '../ids.ts';
+import { boundDevice } from './device.ts';
 import { checkMountOptions } from './mount-options.ts';
 
 /** How a volume is to be used. */
@@ -59,6 +61,9 @@ export async function resolvePath(what: string, text: string): Promise<{ path: s
   const above = await existing(realpath(path.dirname(text)));
   if (above === undefined) return { path: text, kind: 'nothing' };
   const resolved = path.join(above, path.basename(text));
+  // What is mounted is not looked at: a filesystem whose device is gone answers nothing but errors.
+  const mount = mountAt(resolved);
+  if (mount !== undefined) return { path: resolved, kind: boundDevice(mount) ? 'file' : 'directory' };
   const stats = await existing(lstat(resolved));
   if (stats?.isSymbolicLink())
     throw invalid(
