@@ -11,6 +11,7 @@ import { FlashCopyError } from '../base/errors.ts';
 import { PAGE_WORDS } from './arena.ts';
 import type { Bitmap } from './bitmap.ts';
 import { type Block, op, type Plan, PoolFile } from './ops.ts';
+import type { Memory } from './ports.ts';
 import type { BitmapRow } from './rows.ts';
 import type { State } from './state.ts';
 
@@ -84,14 +85,14 @@ function encodeDirectory(frozen: Frozen, gen: number, dirBlocks: number): Uint8A
 }
 
 /** Load the generation that the row names into the empty bitmap; Damaged names the file and the place. */
-export function* loadBitmap(state: State, row: BitmapRow, bitmap: Bitmap): Plan<void> {
+export function* loadBitmap(memory: Memory, row: BitmapRow, bitmap: Bitmap): Plan<void> {
   if (row.gen > 0) {
     const file = bitmapFile(row.id, row.gen);
-    const block = state.memory.take(CHUNK * BLOCK);
+    const block = memory.take(CHUNK * BLOCK);
     try {
       yield* loadPages(row, file, bitmap, block);
     } finally {
-      state.memory.give(block);
+      memory.give(block);
     }
   }
   for (const [first, count] of row.patch) bitmap.clearRange(first, count);

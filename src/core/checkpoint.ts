@@ -94,7 +94,8 @@ function dirtyBitmaps(state: State): Job[] {
     if (held !== null && (held.dirty || volume.pending.length > 0))
       jobs.push({ volume, bitmap: held, isHeld: true, sealed: [], row: null });
     for (const e of volume.epochs)
-      if (e.bitmap.dirty) jobs.push({ volume, bitmap: e.bitmap, isHeld: false, sealed: [], row: null });
+      if (e.bitmap.dirty && e.damaged !== true)
+        jobs.push({ volume, bitmap: e.bitmap, isHeld: false, sealed: [], row: null });
   }
   return jobs;
 }

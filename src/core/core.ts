@@ -31,7 +31,7 @@ import { dropOrphans } from './orphans.ts';
 import { allocatedRanges, changedRanges } from './ranges.ts';
 import { reclaimLoop } from './reclaim.ts';
 import { type OpenInput, recover } from './recovery.ts';
-import { type Ports, State, together } from './state.ts';
+import { type Ports, put, State, together } from './state.ts';
 import type { Volume } from './volume.ts';
 import * as volumes from './volumes.ts';
 import { hostDiscard, hostWrite } from './write.ts';
@@ -61,7 +61,8 @@ export class Core {
   /** Recovery. Before it has returned nothing may be served. */
   *open(input: OpenInput): Plan<void> {
     const state = this.state;
-    const { warm } = yield* recover(state, input);
+    const { warm, lost } = yield* recover(state, input);
+    if (lost.length > 0) yield* state.commit(lost.map((row) => put('volume', row)));
     yield* dropOrphans(state, input);
     // Bits that the dead process had set may not be durable; from here on `pending` has to tell the truth (H2).
     if (warm) yield* checkpointBits(state);
@@ -250,7 +251,7 @@ export class Core {
 }
 
 function* flushSources(state: State): Plan<void> {
-  const sources = [...state.volumes.values()].filter((v) => v.children.length > 0 && v.row.offline === '');
+  const sources = [...state.volumes.values()].filter((v) => v.children.length > 0 && v.offline === '');
   yield* together(
     state,
     sources.map((v) => flushVolume(state, v)),

@@ -29,8 +29,8 @@ export function volumeInfo(state: State, volume: Volume): CoreVolumeInfo {
     createdAt: r.createdAt,
     labels: r.labels ?? {},
     device: '',
-    state: r.offline === '' ? 'online' : stopped ? 'stopped' : 'suspended',
-    error: r.offline,
+    state: volume.offline === '' ? 'online' : stopped ? 'stopped' : 'suspended',
+    error: volume.offline,
     allocatedBytes: 0,
     file: volume.file.path,
   };

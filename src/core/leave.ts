@@ -125,7 +125,7 @@ export function differing(state: State, leaver: Volume): Bitmap | null {
   const mapping = state.mappingOf(leaver);
   if (parent === null || mapping === undefined || mapping.row.cut === 0) return null;
   // A parent that is leaving itself may have given grains away.
-  if (parent.row.retired || parent.row.offline !== '') return null;
+  if (parent.row.retired || parent.offline !== '') return null;
   const source = state.volumes.get(mapping.row.source);
   if (source === undefined || !recordsFrom(source, mapping.row.cut)) return null;
   const bits = new Bitmap(state.arena, VOLATILE_ID, Math.max(leaver.grains, parent.grains, source.grains));

@@ -20,6 +20,9 @@ const HEAD = 32;
 const ENTRY = 32;
 const HEADER_BLOCKS_MAX = 8;
 export const ENTRIES_MAX = Math.floor((HEADER_BLOCKS_MAX * SLOT - HEAD) / ENTRY);
+/** Payload of one record; with headers, several records fit into the smallest ring. */
+export const PAYLOAD_SLOTS_MAX = 520;
+export const RECORD_SLOTS_MAX = HEADER_BLOCKS_MAX + PAYLOAD_SLOTS_MAX;
 
 export const COPY = 1;
 export const SET = 2;

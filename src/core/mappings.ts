@@ -277,7 +277,7 @@ export function* deleteMapping(state: State, name: string, force: boolean): Plan
 function* forget(state: State, mapping: Mapping, target: Volume | undefined): Plan<void> {
   if (state.mappings.get(mapping.row.id) !== mapping) return;
   const source = state.volumes.get(mapping.row.source);
-  if (target === undefined || target.row.offline === '') {
+  if (target === undefined || target.offline === '') {
     yield* state.commit([drop('mapping', mapping.row.id)]);
     state.mappings.delete(mapping.row.id);
   } else {

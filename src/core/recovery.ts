@@ -10,42 +10,46 @@
  *
  * B1: what is damaged takes its volume (and those that read through it) offline, with the file and the place named.
  */
-import { crc32 } from 'node:zlib';
 import type { EpochSeq, VolumeId } from '../base/brands.ts';
 import { FlashCopyError } from '../base/errors.ts';
 import { Bitmap } from './bitmap.ts';
 import { loadBitmap } from './bitmap-file.ts';
-import { COPY, decodeHeader, headerBlocksAt, type RecordHeader, SLOT } from './log-record.ts';
+import { COPY, type RecordEntry, SLOT } from './log-record.ts';
+import { type LogScan, scanLog } from './log-scan.ts';
 import { op, type Plan, Signal } from './ops.ts';
+import { Damage } from './recovery-damage.ts';
 import type { BitmapRow, EngineRow, EpochRow, MappingRow, VolumeRow } from './rows.ts';
 import { type State, together } from './state.ts';
 import type { LogRecord } from './undo-log.ts';
-import { Volume } from './volume.ts';
+import { type Epoch, Volume } from './volume.ts';
 
 type CatalogRow = { table: string; key: number; row: object };
 export type OpenInput = {
   rows: CatalogRow[];
   damaged: { table: string; key: number; error: string }[];
+  /** Volumes whose data file is not what the catalog says. */
+  badFiles: { volume: number; error: string }[];
   shmSurvived: boolean;
 };
 
 /** Bitmap files read at the same time. */
 const LOADERS = 32;
 
-export function* recover(state: State, input: OpenInput): Plan<{ warm: boolean }> {
+/** `lost`: volumes whose content is not to be had any more, which the catalog has to say before anything is served. */
+export function* recover(state: State, input: OpenInput): Plan<{ warm: boolean; lost: VolumeRow[] }> {
   const warm = input.shmSurvived && state.arena.ready;
   if (!warm) state.arena.reset();
-  const bad = buildTree(state, input);
-  yield* loadBits(state, warm, bad);
-  yield* replayLog(state, warm);
+  const damage = new Damage(state);
+  buildTree(state, input, damage);
+  yield* loadBits(state, warm, damage);
+  yield* replayLog(state, warm, damage);
   if (!state.engine.clean) for (const v of state.volumes.values()) v.sparse = false;
-  for (const [volume, reason] of bad) suspend(state, volume, reason);
-  return { warm };
+  damage.suspendAll();
+  return { warm, lost: damage.lost };
 }
 
-/** Volumes, mappings and epochs as the rows say. Which volumes cannot be served, and why. */
-function buildTree(state: State, input: OpenInput): Map<Volume, string> {
-  const bad = new Map<Volume, string>();
+/** Volumes, mappings and epochs as the rows say. */
+function buildTree(state: State, input: OpenInput, damage: Damage): void {
   const epochs: EpochRow[] = [];
   for (const { table, key, row } of input.rows) {
     if (table === 'engine') state.engine = row as EngineRow;
@@ -59,24 +63,27 @@ function buildTree(state: State, input: OpenInput): Map<Volume, string> {
       if (!volume.row.retired) state.names.set(volume.name, volume);
     }
   }
-  standIns(state, input.damaged, bad);
+  standIns(state, input.damaged, damage);
   for (const volume of state.volumes.values()) {
     if (volume.row.parent === null) continue;
     const parent = state.volumes.get(volume.row.parent);
     if (parent === undefined)
-      bad.set(volume, `the catalog has no volume ${volume.row.parent}, which it reads from`);
+      damage.content(volume, `the catalog has no volume ${volume.row.parent}, which it reads from`);
     else {
       volume.parent = parent;
       parent.children.push(volume);
     }
   }
-  buildEpochs(state, epochs, bad);
-  spreadDamage(state, input.damaged, bad);
-  return bad;
+  buildEpochs(state, epochs, damage);
+  spreadDamage(state, input.damaged, damage);
+  for (const { volume, error } of input.badFiles) {
+    const concerned = state.volumes.get(volume);
+    if (concerned !== undefined) damage.file(concerned, error);
+  }
 }
 
 /** A volume whose own row is damaged is listed all the same, offline, under a name made from its id. */
-function standIns(state: State, damaged: OpenInput['damaged'], bad: Map<Volume, string>): void {
+function standIns(state: State, damaged: OpenInput['damaged'], damage: Damage): void {
   for (const d of damaged) {
     if (d.table === 'engine')
       throw new FlashCopyError('Damaged', `${d.error}: without it no pool can be opened`);
@@ -104,27 +111,32 @@ function standIns(state: State, damaged: OpenInput['damaged'], bad: Map<Volume, 
     const volume = new Volume(row, state.runner, state.arena);
     state.volumes.set(id, volume);
     state.names.set(row.name, volume);
-    bad.set(volume, d.error);
+    damage.content(volume, d.error);
   }
 }
 
 /** Other damaged rows take along whatever cannot be trusted without them. */
-function spreadDamage(state: State, damaged: OpenInput['damaged'], bad: Map<Volume, string>): void {
+function spreadDamage(state: State, damaged: OpenInput['damaged'], damage: Damage): void {
   for (const d of damaged) {
     if (d.table === 'bitmap')
-      for (const v of state.volumes.values())
-        if (v.row.held === d.key || v.epochs.some((e) => e.row.bitmap === d.key)) bad.set(v, d.error);
+      for (const v of state.volumes.values()) {
+        if (v.row.held === d.key) damage.content(v, d.error);
+        for (const e of v.epochs) if (e.row.bitmap === d.key) damage.epoch(v, e, d.error);
+      }
     if (d.table === 'mapping')
       for (const v of state.volumes.values())
-        if (v.row.held !== null && !v.row.retired && state.mappingOf(v) === undefined) bad.set(v, d.error);
+        if (v.row.held !== null && !v.row.retired && state.mappingOf(v) === undefined)
+          damage.tracking(v, d.error);
     // Whose epoch it was cannot be known: no sync can be sure of what changed.
-    if (d.table === 'epoch')
+    if (d.table === 'epoch') {
+      damage.anyEpoch(d.error);
       for (const m of state.mappings.values())
         if (m.row.incremental && m.row.cut > 0) m.row = { ...m.row, state: 'suspended', error: d.error };
+    }
   }
 }
 
-function buildEpochs(state: State, rows: EpochRow[], bad: Map<Volume, string>): void {
+function buildEpochs(state: State, rows: EpochRow[], damage: Damage): void {
   rows.sort((a, b) => a.seq - b.seq);
   for (const row of rows) {
     const volume = state.volumes.get(row.volume);
@@ -137,16 +149,17 @@ function buildEpochs(state: State, rows: EpochRow[], bad: Map<Volume, string>): 
     const id = volume.row.held;
     if (id === null) continue;
     const bitmapRow = state.bitmaps.get(id);
-    if (bitmapRow === undefined) bad.set(volume, `the catalog has no bitmap ${id}, which says what it holds`);
+    if (bitmapRow === undefined)
+      damage.content(volume, `the catalog has no bitmap ${id}, which says what it holds`);
     volume.held = new Bitmap(state.arena, id, bitmapRow?.bits ?? volume.grains);
   }
 }
 
-function* loadBits(state: State, warm: boolean, bad: Map<Volume, string>): Plan<void> {
-  const all: { volume: Volume; bitmap: Bitmap }[] = [];
+function* loadBits(state: State, warm: boolean, damage: Damage): Plan<void> {
+  const all: { volume: Volume; bitmap: Bitmap; epoch: Epoch | null }[] = [];
   for (const volume of state.volumes.values()) {
-    if (volume.held !== null) all.push({ volume, bitmap: volume.held });
-    for (const e of volume.epochs) all.push({ volume, bitmap: e.bitmap });
+    if (volume.held !== null) all.push({ volume, bitmap: volume.held, epoch: null });
+    for (const epoch of volume.epochs) all.push({ volume, bitmap: epoch.bitmap, epoch });
   }
   if (warm) {
     const byId = new Map(all.map(({ bitmap }) => [bitmap.id, bitmap]));
@@ -162,13 +175,15 @@ function* loadBits(state: State, warm: boolean, bad: Map<Volume, string>): Plan<
   let next = 0;
   const loader = function* (): Plan<void> {
     while (next < all.length) {
-      const { volume, bitmap } = all[next++]!;
+      const { volume, bitmap, epoch } = all[next++]!;
       const row = state.bitmaps.get(bitmap.id);
-      if (row === undefined) continue;
       try {
-        yield* loadBitmap(state, row, bitmap);
+        if (row === undefined) throw new FlashCopyError('Damaged', `the catalog has no bitmap ${bitmap.id}`);
+        yield* loadBitmap(state.memory, row, bitmap);
       } catch (error) {
-        bad.set(volume, `its metadata is damaged: ${(error as Error).message}`);
+        const reason = `its metadata is damaged: ${(error as Error).message}`;
+        if (epoch === null) damage.content(volume, reason);
+        else damage.epoch(volume, epoch, reason);
       }
     }
   };
@@ -178,26 +193,26 @@ function* loadBits(state: State, warm: boolean, bad: Map<Volume, string>): Plan<
   );
 }
 
-/** Damage spreads to those that read through the volume. Their bitmaps stay as they are; nobody touches them. */
-function suspend(state: State, volume: Volume, reason: string): void {
-  if (volume.row.offline === '') volume.row = { ...volume.row, offline: reason };
-  state.listener.log('error', 'volume is suspended', { volume: volume.name, reason });
-  for (const m of state.mappings.values())
-    if (m.row.target === volume.row.id && m.row.state !== 'suspended')
-      m.row = { ...m.row, state: 'suspended', error: reason };
-  for (const child of volume.children) suspend(state, child, `it reads through ${volume.name}: ${reason}`);
+function* replayLog(state: State, warm: boolean, damage: Damage): Plan<void> {
+  const { tailSlot, tailSeq } = state.engine;
+  const scan = yield* scanLog({ ...logOf(state), memory: state.memory }, tailSlot, tailSeq, warm);
+  state.log.head = scan.head;
+  state.log.seq = scan.seq;
+  // What the dead engine had not come to flush must not be missing later, where a later record is not.
+  if (scan.records.length > 0) yield op.flush(state.log.file);
+  if (scan.missing.length > 0) damage.unknownRecords(scan);
+  applyRecords(state, scan, warm, damage);
 }
 
-type Found = { header: RecordHeader; slot: number };
+const logOf = (state: State) => ({ file: state.log.file, slots: state.log.slots });
 
-function* replayLog(state: State, warm: boolean): Plan<void> {
-  const records = yield* scanLog(state, warm);
+function applyRecords(state: State, scan: LogScan, warm: boolean, damage: Damage): void {
   const bitmaps = new Map<number, Bitmap>();
   for (const v of state.volumes.values()) {
     if (v.held !== null) bitmaps.set(v.held.id, v.held);
     for (const e of v.epochs) bitmaps.set(e.bitmap.id, e.bitmap);
   }
-  for (const { header, slot } of records) {
+  for (const { header, slot, lost } of scan.records) {
     const payload = slot + header.headerBlocks;
     const record = {
       seq: header.seq,
@@ -209,6 +224,10 @@ function* replayLog(state: State, warm: boolean): Plan<void> {
     for (const e of header.entries) {
       const bitmap = bitmaps.get(e.bitmap);
       const volume = state.volumes.get(e.volume);
+      if (volume !== undefined && volume.held === bitmap && lost.includes(e)) {
+        damage.content(volume, lostText(slot, header.seq, payload + e.slot, e));
+        continue;
+      }
       if (bitmap === undefined || volume === undefined || e.first + e.count > bitmap.bits) continue;
       if (!warm) bitmap.setRange(e.first, e.count);
       if (volume.held !== bitmap) continue;
@@ -219,6 +238,10 @@ function* replayLog(state: State, warm: boolean): Plan<void> {
       } else if (!warm) state.log.noteFilled(volume, e.first, e.count);
     }
   }
+}
+
+function lostText(slot: number, seq: number, at: number, e: RecordEntry): string {
+  return `log at byte ${at * SLOT} (record ${seq} at byte ${slot * SLOT}) is damaged: grains ${e.first} to ${e.first + e.count - 1} are lost`;
 }
 
 function adoptCopy(state: State, copy: LogRecord['copies'][number], warm: boolean): void {
@@ -236,73 +259,4 @@ function adoptCopy(state: State, copy: LogRecord['copies'][number], warm: boolea
     // The file is newer, and the log may not say so yet.
     else if (copy.volume.held!.get(copy.first + i)) copy.volume.addPending(copy.first + i, 1);
   }
-}
-
-/** The records from the tail on, up to the first that is not whole. Leaves the log ready to go on behind them. */
-function* scanLog(state: State, warm: boolean): Plan<Found[]> {
-  const log = state.log;
-  const found: Found[] = [];
-  let slot = state.engine.tailSlot;
-  let seq = state.engine.tailSeq;
-  for (;;) {
-    let header = yield* readRecord(state, slot, seq, warm);
-    if (header === null && slot !== 0) {
-      header = yield* readRecord(state, 0, seq, warm);
-      if (header !== null) slot = 0;
-    }
-    if (header === null) break;
-    found.push({ header, slot });
-    slot = (slot + header.headerBlocks + header.payloadSlots) % log.slots;
-    seq++;
-  }
-  log.head = slot;
-  log.seq = seq;
-  return found;
-}
-
-function* readRecord(state: State, slot: number, seq: number, warm: boolean): Plan<RecordHeader | null> {
-  const log = state.log;
-  const first = state.memory.take(SLOT);
-  let blocks: number;
-  let header: RecordHeader | null = null;
-  try {
-    yield op.read(log.file, slot * SLOT, SLOT, first);
-    blocks = headerBlocksAt(first.bytes, seq);
-    if (blocks === 0 || slot + blocks > log.slots) return null;
-    if (blocks === 1) header = decodeHeader(first.bytes, 1);
-  } finally {
-    state.memory.give(first);
-  }
-  if (blocks > 1) header = yield* readLongHeader(state, slot, blocks);
-  if (header === null || slot + blocks + header.payloadSlots > log.slots) return null;
-  // After the death of the process only what was flushed counts as well, but then no write of ours can be torn.
-  if (warm || (yield* payloadIsWhole(state, header, slot + blocks))) return header;
-  return null;
-}
-
-function* readLongHeader(state: State, slot: number, blocks: number): Plan<RecordHeader | null> {
-  const block = state.memory.take(blocks * SLOT);
-  try {
-    yield op.read(state.log.file, slot * SLOT, blocks * SLOT, block);
-    return decodeHeader(block.bytes, blocks);
-  } finally {
-    state.memory.give(block);
-  }
-}
-
-function* payloadIsWhole(state: State, header: RecordHeader, payload: number): Plan<boolean> {
-  const copies = header.entries.filter((e) => e.kind === COPY);
-  for (let i = 0; i < copies.length; i++) {
-    const e = copies[i]!;
-    const end = copies[i + 1]?.slot ?? header.payloadSlots;
-    const length = (end - e.slot) * SLOT;
-    const block = state.memory.take(length);
-    try {
-      yield op.read(state.log.file, (payload + e.slot) * SLOT, length, block);
-      if (crc32(block.bytes.subarray(0, length)) !== e.crc) return false;
-    } finally {
-      state.memory.give(block);
-    }
-  }
-  return true;
 }

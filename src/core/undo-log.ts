@@ -23,6 +23,8 @@ import {
   ENTRIES_MAX,
   encodeHeader,
   headerBlocksFor,
+  PAYLOAD_SLOTS_MAX,
+  RECORD_SLOTS_MAX,
   type RecordEntry,
   SET,
   SLOT,
@@ -59,10 +61,8 @@ export type LogRecord = {
   copies: { volume: Volume; bitmap: Bitmap; first: number; count: number; slot: number }[];
 };
 
-/** Payload of one record; with headers, several records fit into the smallest ring. */
-const PAYLOAD_SLOTS_MAX = 520;
 /** Never given away: what a record may leave unused at the ring's end, and room for bits that must go through. */
-const MARGIN_SLOTS = PAYLOAD_SLOTS_MAX + 8 + 256;
+const MARGIN_SLOTS = RECORD_SLOTS_MAX + 256;
 /** What an append takes beside its payload. */
 const OVERHEAD_SLOTS = 16;
 

@@ -26,6 +26,8 @@ export type Epoch = {
   bitmap: Bitmap;
   /** Regions durably marked "may have been written" in this epoch (C2); null once the epoch is closed. */
   marks: Set<number> | null;
+  /** Its bitmap was found damaged. In memory it says that everything changed; on the disk it stays as it was found. */
+  damaged?: boolean;
 };
 
 /** Grains that one durable mark speaks for. */
@@ -66,6 +68,8 @@ export class Volume {
   sparse: boolean;
   /** Gone from the catalog; nothing may start on it any more. */
   removed = false;
+  /** Why this engine does not serve it, though nothing of it is lost: damage found at the start. Never in the catalog. */
+  suspended = '';
   private readonly arena: Arena;
 
   constructor(row: VolumeRow, runner: Runner, arena: Arena) {
@@ -92,6 +96,10 @@ export class Volume {
   }
   get grains(): number {
     return Math.ceil(this.row.size / this.grain);
+  }
+  /** Why there is no host I/O; '': there is. */
+  get offline(): string {
+    return this.row.offline === '' ? this.suspended : this.row.offline;
   }
   get open(): Epoch | null {
     const last = this.epochs.at(-1);
@@ -163,8 +171,8 @@ export class Volume {
   }
 
   checkOnline(): void {
-    if (this.row.offline !== '')
-      throw new FlashCopyError('Suspended', `volume ${this.name} is offline: ${this.row.offline}`);
+    if (this.offline !== '')
+      throw new FlashCopyError('Suspended', `volume ${this.name} is offline: ${this.offline}`);
   }
 }
 

@@ -13,7 +13,8 @@ import { put, type State } from './state.ts';
 import { checkGrain, checkLabels, checkName, checkRate, checkSize, GRAIN_DEFAULT } from './validate.ts';
 import { Volume } from './volume.ts';
 
-const fileSize = (size: number, grain: number) => Math.ceil(size / grain) * grain;
+/** Of a data file: whole grains. */
+export const fileSize = (size: number, grain: number) => Math.ceil(size / grain) * grain;
 
 export function* createVolume(state: State, request: CreateVolume): Plan<Volume> {
   checkName('volume', request.name);
@@ -272,6 +273,8 @@ function* grow(state: State, volume: Volume, size: number): Plan<void> {
     );
   try {
     yield op.resize(volume.file, fileSize(size, volume.grain), volume.row.provisioning === 'thick');
+    // Before the row says so: a file that is shorter than its row says is a damaged one.
+    yield op.flush(volume.file);
   } catch (error) {
     throw tooLarge(error, size) ?? error;
   }

@@ -23,7 +23,7 @@ import { becomeIoFlusher, type Mapped, mapPrivate } from '../sys/libc.ts';
 import { Ring, type Token } from '../sys/ring.ts';
 import { mapSharedMemory } from '../sys/shm.ts';
 import { MemoryPool } from './memory-pool.ts';
-import type { CatalogRow, DataThreadStart, ToData, ToMain } from './messages.ts';
+import type { DataThreadStart, ToData, ToMain } from './messages.ts';
 import { RingDriver } from './ring-driver.ts';
 
 function freeBytes(poolDir: string): number {
@@ -44,7 +44,7 @@ export type CoreParts = {
 
 /** What the loop needs of a core, beside the methods that are called by name. */
 export interface CoreLike {
-  open(start: { rows: CatalogRow[]; damaged: DataThreadStart['damaged']; shmSurvived: boolean }): Plan<void>;
+  open(start: Pick<DataThreadStart, 'rows' | 'damaged' | 'badFiles' | 'shmSurvived'>): Plan<void>;
   close(): Plan<void>;
   volumeById(id: number): HostVolume | undefined;
   hostVolumes(): Iterable<HostVolume>;
@@ -141,8 +141,10 @@ export class DataLoop {
   /** Returns when the main thread said stop and everything has ended. */
   run(): void {
     this.bell.listen();
-    const { rows, damaged, shmSurvived } = this.start;
-    this.runner.spawn(this.core.open({ rows, damaged, shmSurvived }), (error) => this.opened(error));
+    const { rows, damaged, badFiles, shmSurvived } = this.start;
+    this.runner.spawn(this.core.open({ rows, damaged, badFiles, shmSurvived }), (error) =>
+      this.opened(error),
+    );
     for (;;) {
       this.runner.pump();
       if (this.ended) break;

@@ -24,6 +24,8 @@ export type DataThreadStart = {
   rows: CatalogRow[];
   /** Tables whose rows were found damaged: the volumes they belong to are suspended with this text. */
   damaged: { table: string; key: number; error: string }[];
+  /** Volumes whose data file is not as their row says. */
+  badFiles: { volume: number; error: string }[];
   logBytes: number;
 };
 

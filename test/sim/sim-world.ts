@@ -106,7 +106,7 @@ export class SimWorld {
   beginOpen(opened: () => void): void {
     const rows = this.disk.rows();
     this.sweep(rows);
-    const plan = this.core.open({ rows, damaged: [], shmSurvived: this.wordsSurvived });
+    const plan = this.core.open({ rows, damaged: [], badFiles: [], shmSurvived: this.wordsSurvived });
     this.runner.call('open', plan, (error) => {
       if (error !== null) throw error;
       // From here on a death of the process leaves words that mean something.

@@ -17,6 +17,7 @@ const start: DataThreadStart = {
   eventFd,
   rows: [],
   damaged: [],
+  badFiles: [],
   logBytes: 0,
 };
 const worker = new Worker(new URL('./pass-through-thread.ts', import.meta.url), { workerData: start });

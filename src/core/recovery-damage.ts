@@ -1,0 +1,118 @@
+/**
+ * What recovery found damaged, and whom it concerns (B1): exactly those volumes are suspended, with file and place.
+ *
+ *   what is damaged             the volume        those that read through it
+ *   content: FC bitmap, log     lost              lost
+ *   file: the data file         suspended, lost   the same
+ *   tracking: epochs, mapping   suspended         served
+ *
+ * Lost: while the others are served, what it holds cannot be known again. Its parent is written, and what it had to get
+ * before that it either got or not. So it is offline in the catalog too, and damage that is mended later does not bring
+ * it back with wrong content. Suspended: nothing is lost by waiting; mended, it is served by the next engine. Those whose
+ * data file is not there wait, unless they read from one that is served: then they are lost.
+ *
+ * Change bits of a damaged epoch say that everything changed (C2), so that whoever goes on with them copies too much.
+ */
+import { SLOT } from './log-record.ts';
+import type { LogScan } from './log-scan.ts';
+import type { VolumeRow } from './rows.ts';
+import type { State } from './state.ts';
+import type { Epoch, Volume } from './volume.ts';
+
+export class Damage {
+  private readonly state: State;
+  private readonly contents = new Map<Volume, string>();
+  private readonly files = new Map<Volume, string>();
+  private readonly trackings = new Map<Volume, string>();
+  /** Rows of those that are lost and not yet offline in the catalog. */
+  readonly lost: VolumeRow[] = [];
+
+  constructor(state: State) {
+    this.state = state;
+  }
+
+  content(volume: Volume, reason: string): void {
+    if (!this.contents.has(volume)) this.contents.set(volume, reason);
+  }
+
+  file(volume: Volume, reason: string): void {
+    if (!this.files.has(volume)) this.files.set(volume, reason);
+  }
+
+  tracking(volume: Volume, reason: string): void {
+    if (!this.trackings.has(volume)) this.trackings.set(volume, reason);
+  }
+
+  epoch(volume: Volume, epoch: Epoch, reason: string): void {
+    epoch.damaged = true;
+    epoch.bitmap.setRange(0, epoch.bitmap.bits);
+    this.tracking(volume, reason);
+  }
+
+  /** An epoch is missing, and whose is not known. Whose open one it was, its writes would not be recorded. */
+  anyEpoch(reason: string): void {
+    for (const v of this.state.volumes.values()) {
+      for (const e of v.epochs) {
+        e.damaged = true;
+        e.bitmap.setRange(0, e.bitmap.bits);
+      }
+      if (v.row.epoch > 0 && v.open === null && this.isAsked(v)) this.tracking(v, reason);
+    }
+  }
+
+  private isAsked(volume: Volume): boolean {
+    const { state } = this;
+    if (volume.held !== null || state.mappingsFrom(volume).some((m) => m.row.cut > 0)) return true;
+    return [...state.volumes.values()].some((v) => v.row.source === volume.row.id && !v.row.retired);
+  }
+
+  /** Records of the log that cannot be read: they may have held grains and bits of everybody that lacks some. */
+  unknownRecords(scan: LogScan): void {
+    const [first] = scan.missing;
+    const named = new Set(scan.records.flatMap((r) => r.header.entries.map((e) => e.bitmap)));
+    const reason = `log at byte ${first!.slot * SLOT} is damaged: record ${first!.seq}, which may have held grains of it, cannot be read`;
+    for (const v of this.state.volumes.values()) {
+      for (const e of v.epochs) e.bitmap.setRange(0, e.bitmap.bits);
+      if (v.held !== null && (v.held.count < v.grains || named.has(v.held.id))) this.content(v, reason);
+    }
+  }
+
+  /** After everything is loaded. */
+  suspendAll(): void {
+    for (const [volume, reason] of this.contents) this.lose(volume, reason);
+    for (const [volume, reason] of this.files)
+      if (volume.parent === null || this.readsThroughBadFile(volume)) this.wait(volume, reason);
+      else this.lose(volume, reason);
+    for (const [volume, reason] of this.trackings) this.suspend(volume, reason);
+  }
+
+  private lose(volume: Volume, reason: string): void {
+    if (volume.row.offline === '') {
+      volume.row = { ...volume.row, offline: reason };
+      this.lost.push(volume.row);
+    }
+    this.suspend(volume, reason);
+    for (const child of volume.children) this.lose(child, `it reads through ${volume.name}: ${reason}`);
+  }
+
+  /** Whether the data of one that it reads through is not there either. */
+  private readsThroughBadFile(volume: Volume): boolean {
+    for (let v = volume.parent; v !== null; v = v.parent) if (this.files.has(v)) return true;
+    return false;
+  }
+
+  private wait(volume: Volume, reason: string): void {
+    this.suspend(volume, reason);
+    for (const child of volume.children) this.wait(child, `it reads through ${volume.name}: ${reason}`);
+  }
+
+  private suspend(volume: Volume, reason: string): void {
+    const { state } = this;
+    if (volume.suspended !== '') return;
+    volume.suspended = reason;
+    state.listener.log('error', 'volume is suspended', { volume: volume.name, reason });
+    for (const m of state.mappings.values())
+      if (m.row.target === volume.row.id && m.row.state !== 'suspended')
+        m.row = { ...m.row, state: 'suspended', error: reason };
+  }
+}
