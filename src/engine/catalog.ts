@@ -16,24 +16,28 @@ import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { crc32 } from 'node:zlib';
-import { EIO, ENOSPC, FlashCopyError, IoError } from '../base/errors.ts';
+import { EIO, ENOSPC, IoError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import type { RowChange } from '../core/ops.ts';
-import type { CatalogRow, DataThreadStart } from './messages.ts';
+import {
+  checkPages,
+  damaged,
+  formatOf,
+  meta,
+  primaryCode,
+  refuseDamagedWal,
+  refuseNewer,
+  rowsOf,
+  SQLITE_FULL,
+  type StoredRows,
+  sumOf,
+  told,
+} from './catalog-file.ts';
 import { FORMAT, MIGRATIONS } from './migrations.ts';
 import { Reserve } from './reserve.ts';
 
 /** How long to wait before looking again whether the reserve can be made anew. */
 const RESTORE_INTERVAL_MS = 10_000;
-
-// SQLite's result codes; the low byte of an extended code is the primary one.
-const SQLITE_CORRUPT = 11;
-const SQLITE_FULL = 13;
-const SQLITE_NOTADB = 26;
-
-type DamagedRow = DataThreadStart['damaged'][number];
-type StoredRow = { tab: string; key: number; body: string; sum: number };
 
 export class Catalog {
   readonly file: string;
@@ -48,7 +52,10 @@ export class Catalog {
   /** Opens the pool's catalog; an empty one is made where there is none. */
   static open(poolDir: string): Catalog {
     const file = path.join(poolDir, 'catalog.db');
-    if (fs.existsSync(file)) refuseNewer(file);
+    if (fs.existsSync(file)) {
+      refuseNewer(file);
+      refuseDamagedWal(file);
+    }
     return told(file, () => new Catalog(poolDir, file));
   }
 
@@ -74,18 +81,8 @@ export class Catalog {
   }
 
   /** Every row, those apart whose checksum or JSON is wrong. */
-  load(): { rows: CatalogRow[]; damaged: DamagedRow[] } {
-    return told(this.file, () => {
-      const rows: CatalogRow[] = [];
-      const damaged: DamagedRow[] = [];
-      for (const stored of this.db.prepare('SELECT tab, key, body, sum FROM row').iterate()) {
-        const { tab, key, body, sum } = stored as StoredRow;
-        const row = sum === sumOf(tab, key, body) ? parsed(body) : undefined;
-        if (row !== undefined) rows.push({ table: tab, key, row });
-        else damaged.push({ table: tab, key, error: this.damage(tab, key) });
-      }
-      return { rows, damaged };
-    });
+  load(): StoredRows {
+    return told(this.file, () => rowsOf(this.db, this.file));
   }
 
   /** Applies all changes in one durable transaction, or none of them: then it throws an IoError. */
@@ -159,97 +156,6 @@ export class Catalog {
       });
     }
   }
-
-  private damage(table: string, key: number): string {
-    return `row ${table} ${key} of ${this.file} is damaged: its content does not match its checksum`;
-  }
-}
-
-function sumOf(table: string, key: number, body: string): number {
-  return crc32(`${table}|${key}|${body}`);
-}
-
-/** A row is a JSON object; anything else is damage that the checksum did not see. */
-function parsed(body: string): object | undefined {
-  try {
-    const row: unknown = JSON.parse(body);
-    return typeof row === 'object' && row !== null ? row : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
-
-/** SQLite's primary result code, undefined for what is not SQLite's error. */
-function primaryCode(error: unknown): number | undefined {
-  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
-  return code === 'ERR_SQLITE_ERROR' && typeof errcode === 'number' ? errcode & 0xff : undefined;
-}
-
-function damaged(file: string, found: string): FlashCopyError {
-  return new FlashCopyError(
-    'Damaged',
-    `The catalog ${file} is damaged: ${found}. Nothing was changed. Keep a copy of the whole pool directory, then put ` +
-      `back ${path.basename(file)} from a backup of the same moment as the rest of the pool.`,
-  );
-}
-
-/** Runs it with SQLite's errors turned into coded ones. */
-function told<T>(file: string, action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    const code = primaryCode(error);
-    if (code === undefined) throw error;
-    const { message } = error as Error;
-    if (code === SQLITE_CORRUPT || code === SQLITE_NOTADB) throw damaged(file, message);
-    if (code === SQLITE_FULL) throw new IoError(ENOSPC, 'opening', file);
-    throw new FlashCopyError('IoError', `The catalog ${file} could not be read: ${message}.`, {
-      cause: error,
-    });
-  }
-}
-
-function meta(db: DatabaseSync, key: string): string | undefined {
-  const row = db.prepare('SELECT value FROM meta WHERE key = ?').get(key);
-  return row?.['value'] as string | undefined;
-}
-
-function formatOf(db: DatabaseSync): number {
-  const table = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get();
-  return table === undefined ? 0 : Number(meta(db, 'format') ?? Number.NaN);
-}
-
-/**
- * Looks at the format through a connection that cannot write: not even the WAL of a newer program's catalog may be
- * carried into its file by one that does not know what it holds.
- */
-function refuseNewer(file: string): void {
-  const files = ['-wal', '-shm'].map((ending) => file + ending).filter((name) => !fs.existsSync(name));
-  const format = told(file, () => {
-    const db = new DatabaseSync(file, { readOnly: true });
-    try {
-      return formatOf(db);
-    } finally {
-      db.close();
-      // Reading makes these where they are missing; empty, they mean nothing.
-      for (const name of files) fs.rmSync(name, { force: true });
-    }
-  });
-  if (Number.isNaN(format)) throw damaged(file, 'it names no format');
-  if (format > FORMAT) {
-    throw new FlashCopyError(
-      'PoolTooNew',
-      `The catalog ${file} has format ${format}, and this program knows formats up to ${FORMAT}. It was left as it is. ` +
-        'Use the release that wrote it, or a later one.',
-    );
-  }
-}
-
-/** Damage to the tree of pages could hide rows, which no checksum of a row can tell. */
-function checkPages(db: DatabaseSync, file: string): void {
-  const found = db.prepare('PRAGMA quick_check(1)').get()?.['quick_check'];
-  if (found !== 'ok') throw damaged(file, String(found));
 }
 
 /** An empty catalog is right for a new pool only: beside volumes it would make garbage of them. */

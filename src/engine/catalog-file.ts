@@ -1,0 +1,139 @@
+/**
+ * The catalog's file as it is read: rows with their checksums, pages, format, WAL. Nothing here writes.
+ *
+ * Each part of the file that means something has something that tells its damage: rows a checksum of their own, the tree
+ * of pages SQLite's check, the WAL the checksums of its frames (sqlite-wal.ts). What is left is space not in use.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { crc32 } from 'node:zlib';
+import { ENOSPC, FlashCopyError, IoError } from '../base/errors.ts';
+import type { CatalogRow, DataThreadStart } from './messages.ts';
+import { FORMAT } from './migrations.ts';
+import { damagedFrame } from './sqlite-wal.ts';
+
+// SQLite's result codes; the low byte of an extended code is the primary one.
+const SQLITE_CORRUPT = 11;
+export const SQLITE_FULL = 13;
+const SQLITE_NOTADB = 26;
+
+type DamagedRow = DataThreadStart['damaged'][number];
+type StoredRow = { tab: string; key: number; body: string; sum: number };
+
+export type StoredRows = { rows: CatalogRow[]; damaged: DamagedRow[] };
+
+export function sumOf(table: string, key: number, body: string): number {
+  return crc32(`${table}|${key}|${body}`);
+}
+
+/** A row is a JSON object; anything else is damage that the checksum did not see. */
+function parsed(body: string): object | undefined {
+  try {
+    const row: unknown = JSON.parse(body);
+    return typeof row === 'object' && row !== null ? row : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** SQLite's primary result code, undefined for what is not SQLite's error. */
+export function primaryCode(error: unknown): number | undefined {
+  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
+  return code === 'ERR_SQLITE_ERROR' && typeof errcode === 'number' ? errcode & 0xff : undefined;
+}
+
+export function damaged(file: string, found: string): FlashCopyError {
+  return new FlashCopyError(
+    'Damaged',
+    `The catalog ${file} is damaged: ${found}. Nothing was changed. Keep a copy of the whole pool directory, then put ` +
+      `back ${path.basename(file)} from a backup of the same moment as the rest of the pool.`,
+  );
+}
+
+/** Runs it with SQLite's errors turned into coded ones. */
+export function told<T>(file: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    const code = primaryCode(error);
+    if (code === undefined) throw error;
+    const { message } = error as Error;
+    if (code === SQLITE_CORRUPT || code === SQLITE_NOTADB) throw damaged(file, message);
+    if (code === SQLITE_FULL) throw new IoError(ENOSPC, 'opening', file);
+    throw new FlashCopyError('IoError', `The catalog ${file} could not be read: ${message}.`, {
+      cause: error,
+    });
+  }
+}
+
+export function meta(db: DatabaseSync, key: string): string | undefined {
+  const row = db.prepare('SELECT value FROM meta WHERE key = ?').get(key);
+  return row?.['value'] as string | undefined;
+}
+
+export function formatOf(db: DatabaseSync): number {
+  const table = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get();
+  return table === undefined ? 0 : Number(meta(db, 'format') ?? Number.NaN);
+}
+
+/**
+ * Looks at the format through a connection that cannot write: not even the WAL of a newer program's catalog may be
+ * carried into its file by one that does not know what it holds.
+ */
+export function refuseNewer(file: string): void {
+  const format = readOnly(file, formatOf);
+  if (Number.isNaN(format)) throw damaged(file, 'it names no format');
+  if (format > FORMAT) {
+    throw new FlashCopyError(
+      'PoolTooNew',
+      `The catalog ${file} has format ${format}, and this program knows formats up to ${FORMAT}. It was left as it is. ` +
+        'Use the release that wrote it, or a later one.',
+    );
+  }
+}
+
+/** Looks at the catalog without changing anything. Nobody else may have it open. */
+export function readOnly<T>(file: string, look: (db: DatabaseSync) => T): T {
+  const files = ['-wal', '-shm'].map((ending) => file + ending).filter((name) => !fs.existsSync(name));
+  return told(file, () => {
+    const db = new DatabaseSync(file, { readOnly: true });
+    try {
+      return look(db);
+    } finally {
+      db.close();
+      // Reading makes these where they are missing; empty, they mean nothing.
+      for (const name of files) fs.rmSync(name, { force: true });
+    }
+  });
+}
+
+/** SQLite takes damage in its WAL for the WAL's end, and would go on without the commits behind it. */
+export function refuseDamagedWal(file: string): void {
+  const place = damagedFrame(`${file}-wal`);
+  if (place !== null)
+    throw damaged(file, `${path.basename(file)}-wal at byte ${place} is damaged, and commits follow that`);
+}
+
+/** Every row, those apart whose checksum or JSON is wrong. */
+export function rowsOf(db: DatabaseSync, file: string): StoredRows {
+  const rows: CatalogRow[] = [];
+  const damaged: DamagedRow[] = [];
+  for (const stored of db.prepare('SELECT tab, key, body, sum FROM row').iterate()) {
+    const { tab, key, body, sum } = stored as StoredRow;
+    const row = sum === sumOf(tab, key, body) ? parsed(body) : undefined;
+    if (row !== undefined) rows.push({ table: tab, key, row });
+    else damaged.push({ table: tab, key, error: damageOf(tab, key, file) });
+  }
+  return { rows, damaged };
+}
+
+const damageOf = (table: string, key: number, file: string): string =>
+  `row ${table} ${key} of ${file} is damaged: its content does not match its checksum`;
+
+/** Damage to the tree of pages could hide rows, which no checksum of a row can tell. */
+export function checkPages(db: DatabaseSync, file: string): void {
+  const found = db.prepare('PRAGMA quick_check(1)').get()?.['quick_check'];
+  if (found !== 'ok') throw damaged(file, String(found));
+}
