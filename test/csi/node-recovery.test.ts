@@ -255,8 +255,7 @@ describe('The CSI node service finds', () => {
       }
     };
     const finish = async (call: Parameters<typeof within>[1]): Promise<number> => {
-      for (let ms = 40, kills = 0; ; ms *= 2, kills++)
-        if (await within(ms, call)) return kills;
+      for (let ms = 40, kills = 0; ; ms *= 2, kills++) if (await within(ms, call)) return kills;
     };
     let kills = await finish((client, done) => client.nodeStageVolume(request, done));
     kills += await finish((client, done) => client.nodePublishVolume(request, done));
