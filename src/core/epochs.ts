@@ -11,14 +11,22 @@ import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
 import { drop, type State } from './state.ts';
 import type { Epoch, Volume } from './volume.ts';
 
-/** Numbers of the volume's epochs at which a question can start. */
-function boundaries(state: State, volume: Volume): Set<number> {
-  const set = new Set<number>();
-  for (const m of state.mappingsFrom(volume)) if (m.row.cut > 0) set.add(m.row.cut);
+/** Numbers of the volume's epochs at which the questions of others start: those of its copies. */
+function* startsOfOthers(state: State, volume: Volume): Generator<number, void, void> {
+  for (const m of state.mappingsFrom(volume)) if (m.row.cut > 0) yield m.row.cut;
   // Snapshots that have become independent are still compared with each other.
   for (const v of state.volumes.values())
     if (v.readOnly && v.row.source === volume.row.id && v.row.cut !== undefined && !v.row.retired)
-      set.add(v.row.cut);
+      yield v.row.cut;
+}
+
+/** Whether somebody counts on the volume's epochs beside itself. It need not read through the volume any more. */
+export function isAsked(state: State, volume: Volume): boolean {
+  return startsOfOthers(state, volume).next().done !== true;
+}
+
+function boundaries(state: State, volume: Volume): Set<number> {
+  const set = new Set(startsOfOthers(state, volume));
   if (volume.held !== null) set.add(volume.row.since);
   return set;
 }

@@ -19,7 +19,7 @@ import { Bitmap } from './bitmap.ts';
 import { bitmapFile, freeze, writeBitmap } from './bitmap-file.ts';
 import { checkpointBits } from './checkpoint.ts';
 import { closeEpoch, flushSource, newestTarget, notePause } from './cut.ts';
-import { changedSince } from './epochs.ts';
+import { changedSince, isAsked } from './epochs.ts';
 import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
 import { hydratePieces, nextPiece } from './hydrate.ts';
@@ -144,9 +144,6 @@ function* cleanReaders(state: State, target: Volume, changed: Bitmap): Plan<void
     else yield* clean(state, target, child, differing(state, target), false, false);
   }
 }
-
-/** Whether a mapping from the volume counts on its epochs. Its target need not read through the volume any more. */
-const isAsked = (state: State, volume: Volume) => state.mappingsFrom(volume).some((m) => m.row.cut > 0);
 
 const isOwnTarget = (child: Volume, of: Volume) => child.row.source === of.row.id;
 
