@@ -1,5 +1,6 @@
 /**
- * `flashcopy csi` and `flashcopy controller`: the Container Storage Interface, for one machine alone and for a cluster.
+ * `flashcopy csi`, `flashcopy node` and `flashcopy controller`: the Container Storage Interface, for one machine alone
+ * and for a cluster.
  */
 import { hostname } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
@@ -22,21 +23,32 @@ export function defaultNodeId(): string {
 export type CsiOptions = ConnectionOptions & { csiEndpoint: string };
 
 export function addCsiCommands(program: Command): void {
+  addLocalCommand(program, 'csi', 'serve all CSI services for one machine, for an engine that runs already');
+  addLocalCommand(program, 'node', "serve CSI's node service, for the engine of this node");
+  addControllerCommand(program);
+}
+
+/** Services for the engine that answers at --endpoint. */
+function addLocalCommand(program: Command, role: 'csi' | 'node', description: string): void {
   program
-    .command('csi')
-    .description('serve all CSI services for one machine, for an engine that runs already')
+    .command(role)
+    .description(description)
     .requiredOption(...CSI_ENDPOINT)
-    .addHelpText('after', examples('flashcopy csi --csi-endpoint unix:///run/flashcopy/csi.sock'))
+    .addHelpText('after', examples(`flashcopy ${role} --csi-endpoint unix:///run/flashcopy/csi.sock`))
     .action(async (_options: object, command: Command) => {
-      const { csiEndpoint, endpoint, nodeId = defaultNodeId() } = command.optsWithGlobals<CsiOptions>();
+      const options = command.optsWithGlobals<CsiOptions>();
       const { RemoteEngine: Remote } = await import('../api/client.ts');
-      const { serveAlone } = await import('../csi/roles.ts');
-      const engine = new Remote(endpoint);
-      const served = { endpoint: csiEndpoint, version: version(), engine, nodeId };
-      await serveUntilStopped(await serveAlone(served));
+      const { serveAlone, serveNode } = await import('../csi/roles.ts');
+      const engine = new Remote(options.endpoint);
+      const nodeId = options.nodeId ?? defaultNodeId();
+      const serve = role === 'csi' ? serveAlone : serveNode;
+      const served = { endpoint: options.csiEndpoint, version: version(), engine, nodeId };
+      await serveUntilStopped(await serve(served));
       engine.close();
     });
+}
 
+function addControllerCommand(program: Command): void {
   program
     .command('controller')
     .description("serve CSI's controller services for the engines of all nodes")

@@ -19,6 +19,8 @@ import { snapshotMetadataService } from './snapshot-metadata.ts';
 
 /** `endpoint`: the unix socket that sidecars and kubelet use. */
 type Served = { endpoint: string; version: string };
+/** Of this machine. */
+type OneEngine = { engine: EngineApi; nodeId: string };
 
 export function serveController({
   endpoint,
@@ -32,12 +34,13 @@ export function serveController({
   return serveCsi({ Identity: identityService(version, probe), ...controllerServices(engines) }, endpoint);
 }
 
-export function serveAlone({
-  endpoint,
-  version,
-  engine,
-  nodeId,
-}: Served & { engine: EngineApi; nodeId: string }): Promise<Listening> {
+export function serveNode({ endpoint, version, engine, nodeId }: Served & OneEngine): Promise<Listening> {
+  const Identity = identityService(version, () => checkEngine(engine));
+  const Node = nodeService({ engine, nodeId: checkNodeId(nodeId) });
+  return serveCsi({ Identity, Node }, endpoint);
+}
+
+export function serveAlone({ endpoint, version, engine, nodeId }: Served & OneEngine): Promise<Listening> {
   const engines = new FixedEngines(new Map([[checkNodeId(nodeId), engine]]));
   const Identity = identityService(version, () => checkEngine(engine));
   const Node = nodeService({ engine, nodeId });

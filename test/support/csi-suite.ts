@@ -61,6 +61,17 @@ export class CsiClient {
       client.close();
   }
 
+  async untilReady(): Promise<void> {
+    await until('CSI is ready', async () => {
+      try {
+        return (await ask(this.identity, 'probe', {})).ready?.value;
+      } catch (error) {
+        if ((error as ServiceError).code === status.UNAVAILABLE) return false;
+        throw error;
+      }
+    });
+  }
+
   /** 16 MiB to be used as a block device, unless something else is asked for. */
   async createVolume(request: CreateVolumeRequest & { name: string }): Promise<Volume__Output> {
     const { volume } = await ask(this.controller, 'createVolume', {
@@ -156,18 +167,7 @@ export class CsiSuite {
       await standalone.stop();
       assert.ok(!existsSync(socket), 'the CSI socket is gone');
     });
-    await this.untilReady();
-  }
-
-  async untilReady(): Promise<void> {
-    await until('CSI is ready', async () => {
-      try {
-        return (await ask(this.csi.identity, 'probe', {})).ready?.value;
-      } catch (error) {
-        if ((error as ServiceError).code === status.UNAVAILABLE) return false;
-        throw error;
-      }
-    });
+    await client.untilReady();
   }
 
   /** How the engine calls what has this id. */
