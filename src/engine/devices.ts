@@ -79,15 +79,16 @@ export class Devices {
   async resize(volume: { id: number; name: string; sizeBytes: number }): Promise<void> {
     const device = (await this.all()).get(volume.id);
     if (device === undefined) return;
-    // The kernel learns the file's new size when it is asked for.
-    const looked = await run('stat', ['-c', '%s', path.join(this.mountDir, String(volume.id))]);
+    // Told otherwise than by this, the kernel would not believe the new size while the volume is written to.
+    const file = path.join(this.mountDir, String(volume.id));
+    const told = await run('truncate', ['--no-create', `--size=${volume.sizeBytes}`, file]);
     const { stderr } = await run('losetup', ['--set-capacity', device]);
     const sectors = Number(await fs.readFile(`/sys/block/${path.basename(device)}/size`, 'utf8'));
     if (sectors * 512 === volume.sizeBytes) return;
     throw new FlashCopyError(
       'IoError',
       `Volume ${volume.name} has grown to ${volume.sizeBytes} bytes, but its device ${device} has ${sectors * 512} ` +
-        `(${[looked.stderr, stderr].join(' ').trim()}). Detach and attach it again.`,
+        `(${[told.stderr, stderr].join(' ').trim()}). Detach and attach it again.`,
     );
   }
 

@@ -63,7 +63,7 @@ export const IN_HEADER_BYTES = 40;
 export const READ_WRITE = { offset: 48, size: 56, data: 80 } as const;
 export const INIT_IN = { minor: 44, readahead: 48, flags: 52, flags2: 56 } as const;
 export const FALLOCATE_IN = { offset: 48, length: 56, mode: 64 } as const;
-export const SETATTR_IN = { valid: 40 } as const;
+export const SETATTR_IN = { valid: 40, size: 56 } as const;
 export const OPEN_IN = { flags: 40 } as const;
 
 /** struct fuse_out_header: len@0 error@4 (0 or -errno) unique@8. */

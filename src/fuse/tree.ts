@@ -46,9 +46,7 @@ export function answerTree(host: FuseHost, slot: Slot, opcode: number, requestBy
       return inode === null ? -ENOENT : putEntry(cleared(slot), inode);
     }
     case Opcode.SETATTR:
-      // Sizes are changed through the engine; times and modes are not kept.
-      if ((slot.u32(SETATTR_IN.valid) & SETATTR_SIZE) !== 0) return -EPERM;
-      return attributes(host, slot);
+      return setAttributes(host, slot);
     case Opcode.GETATTR:
       return attributes(host, slot);
     case Opcode.OPEN: {
@@ -116,6 +114,17 @@ function inodeOf(host: FuseHost, node: number): Inode | null {
 /** 0, which is no node, for a name that is not a volume's id in its one spelling. */
 function nodeNamed(name: string): number {
   return /^[1-9][0-9]{0,14}$/.test(name) ? nodeOf(Number(name)) : 0;
+}
+
+/**
+ * Sizes are changed through the engine; times and modes are not kept. Setting the size that a volume has is how the
+ * kernel learns of it for certain: what it is told while the file is written to it takes for out of date.
+ */
+function setAttributes(host: FuseHost, slot: Slot): number {
+  const inode = inodeOf(host, slot.u64(IN.node));
+  const sized = (slot.u32(SETATTR_IN.valid) & SETATTR_SIZE) !== 0;
+  if (sized && slot.u64(SETATTR_IN.size) !== inode?.sizeBytes) return -EPERM;
+  return attributes(host, slot);
 }
 
 function attributes(host: FuseHost, slot: Slot): number {

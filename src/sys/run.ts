@@ -14,6 +14,7 @@ const packages: Readonly<Record<string, string>> = {
   xfs_growfs: 'xfsprogs',
   cmp: 'diffutils',
   od: 'coreutils',
+  truncate: 'coreutils',
 };
 
 export type Ended = { status: number; stdout: string; stderr: string };
