@@ -10,6 +10,7 @@ const packages: Readonly<Record<string, string>> = {
   'mkfs.ext4': 'e2fsprogs',
   e2fsck: 'e2fsprogs',
   resize2fs: 'e2fsprogs',
+  dumpe2fs: 'e2fsprogs',
   'mkfs.xfs': 'xfsprogs',
   xfs_growfs: 'xfsprogs',
   cmp: 'diffutils',

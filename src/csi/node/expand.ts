@@ -7,7 +7,7 @@ import { type Mount, mountAt } from '../../sys/mount.ts';
 import { shown } from '../ids.ts';
 import type { Found } from '../places.ts';
 import { type Device, deviceAt, filesystemMounts, nodeMounts } from './device.ts';
-import { growFilesystem } from './filesystem.ts';
+import { growMounted } from './grow.ts';
 import { volumePlace } from './requests.ts';
 import { attachedDevice } from './stage.ts';
 
@@ -46,7 +46,7 @@ async function growFilesystemAt(mount: Mount, device: Device): Promise<void> {
   const writable = [mount, ...filesystemMounts(device)].find(
     ({ root, options }) => root === '/' && !options.includes('ro'),
   );
-  if (writable !== undefined) return growFilesystem(writable.type, device, writable.directory);
+  if (writable !== undefined) return growMounted(writable.type, device, writable.directory);
   throw new FlashCopyError(
     'WrongState',
     `The filesystem at ${mount.directory} is mounted read-only and cannot grow. It does when it is staged writable.`,

@@ -85,17 +85,7 @@ export async function mountFilesystem(
   throw failed(`could not be mounted at ${directory}`, device, stderr);
 }
 
-/** Idempotent. The filesystem is mounted there, writable. */
-export async function growFilesystem(type: string, device: Device, directory: string): Promise<void> {
-  const ended =
-    type === 'xfs'
-      ? await run('xfs_growfs', ['-d', directory], LONG_MS)
-      : await run('resize2fs', [device.path], LONG_MS);
-  if (ended.status !== 0)
-    throw failed(`has grown, but its filesystem at ${directory} did not`, device, textOf(ended));
-}
-
-const textOf = ({ stdout, stderr }: Ended): string =>
+export const textOf = ({ stdout, stderr }: Ended): string =>
   `${stderr}\n${stdout}`.trim().replaceAll(/\s*\n\s*/g, '; ');
 
 export function failed(what: string, device: Device, reason: string): FlashCopyError {

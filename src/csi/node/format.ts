@@ -20,9 +20,10 @@ import path from 'node:path';
 import type { EngineApi } from '../../api/engine-api.ts';
 import { FlashCopyError } from '../../base/errors.ts';
 import { log } from '../../base/log.ts';
-import type { ByteRange } from '../../base/model.ts';
+import type { ByteRange, VolumeInfo } from '../../base/model.ts';
 import { run } from '../../sys/run.ts';
 import { FILESYSTEM_DEFAULT, type FilesystemType } from '../capabilities.ts';
+import { LABELS } from '../labels.ts';
 import type { Found } from '../places.ts';
 import { type Device, filesystemMounts } from './device.ts';
 import { failed, isUnfinishedXfs, signatureOn } from './filesystem.ts';
@@ -53,11 +54,17 @@ export async function ensureFilesystem(
   }
   if (signature !== undefined) return acceptable(signature, device, use);
   await checkEmpty(volume, device);
-  const type = use.filesystem ?? FILESYSTEM_DEFAULT;
+  const type = use.filesystem ?? filesystemLabel(volume.info) ?? FILESYSTEM_DEFAULT;
   await writeNote(directory, volume.id);
   await makeFilesystem(type, device);
   await removeNote(directory);
   return type;
+}
+
+/** What the volume was made for, where staging it does not say. */
+function filesystemLabel({ labels }: VolumeInfo): FilesystemType | undefined {
+  const noted = labels[LABELS.filesystem];
+  return noted === 'ext4' || noted === 'xfs' ? noted : undefined;
 }
 
 /** After this the volume is as if it had never been staged here, if it was not staged completely. */

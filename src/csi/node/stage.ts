@@ -8,7 +8,7 @@
  *   1. the device is attached
  *   2. the filesystem is made, if the volume is empty (format.ts), and checked
  *   3. it is mounted
- *   4. it is as large as its device
+ *   4. it is as large as its device (grow.ts)
  *
  * A staging that is refused leaves no device behind.
  */
@@ -19,8 +19,9 @@ import { type Mount, mountAt } from '../../sys/mount.ts';
 import type { FilesystemType } from '../capabilities.ts';
 import type { Found } from '../places.ts';
 import { type Device, deviceAt, filesystemMounts, nodeMounts, setReadOnly, unmount } from './device.ts';
-import { checkFilesystem, growFilesystem, mountFilesystem } from './filesystem.ts';
+import { checkFilesystem, mountFilesystem } from './filesystem.ts';
 import { abandonFormat, ensureFilesystem, isNoted } from './format.ts';
+import { growMounted, growUnmounted } from './grow.ts';
 import { checkOptionsFor } from './mount-options.ts';
 import { resolvePath, type Use } from './requests.ts';
 
@@ -112,7 +113,7 @@ async function stageFilesystem(volume: Found, device: Device, use: Use, director
   if (staged !== undefined) checkStaged(staged, device, use, directory);
   else await mountVolume(volume, device, use, directory);
   const mount = mountAt(directory)!;
-  if (!mount.options.includes('ro')) await growFilesystem(mount.type, device, directory);
+  if (!mount.options.includes('ro')) await growMounted(mount.type, device, directory);
 }
 
 async function mountVolume(volume: Found, device: Device, use: Use, directory: string): Promise<void> {
@@ -125,6 +126,7 @@ async function mountVolume(volume: Found, device: Device, use: Use, directory: s
     type = await ensureFilesystem(volume, writable, use, directory);
     checkOptionsFor(type, use.options);
     await checkFilesystem(type, writable);
+    if (!writable.readOnly) await growUnmounted(type, writable);
     await mountFilesystem(type, writable, directory, optionsOf(use));
   } else {
     checkOptionsFor(type, use.options);
