@@ -20,7 +20,7 @@ export function defaultNodeId(): string {
   return hostname().toLowerCase();
 }
 
-export type CsiOptions = ConnectionOptions & { csiEndpoint: string };
+type CsiOptions = ConnectionOptions & { csiEndpoint: string };
 
 export function addCsiCommands(program: Command): void {
   addLocalCommand(program, 'csi', 'serve all CSI services for one machine, for an engine that runs already');

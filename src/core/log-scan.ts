@@ -27,10 +27,10 @@ import type { Memory } from './ports.ts';
 export type LogSource = { file: PoolFile; slots: number; memory: Memory };
 
 /** `lost`: entries whose grains do not have their checksum. */
-export type FoundRecord = { header: RecordHeader; slot: number; lost: RecordEntry[] };
+type FoundRecord = { header: RecordHeader; slot: number; lost: RecordEntry[] };
 
 /** A record that must have been there: at `slot`, or at 0 if it did not fit. What it held is unknown. */
-export type MissingRecord = { seq: number; slot: number };
+type MissingRecord = { seq: number; slot: number };
 
 export type LogScan = {
   records: FoundRecord[];

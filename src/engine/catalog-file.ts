@@ -95,7 +95,7 @@ export function refuseNewer(file: string): void {
 }
 
 /** Looks at the catalog without changing anything. Nobody else may have it open. */
-export function readOnly<T>(file: string, look: (db: DatabaseSync) => T): T {
+function readOnly<T>(file: string, look: (db: DatabaseSync) => T): T {
   const files = ['-wal', '-shm'].map((ending) => file + ending).filter((name) => !fs.existsSync(name));
   return told(file, () => {
     const db = new DatabaseSync(file, { readOnly: true });
