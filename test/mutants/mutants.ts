@@ -136,9 +136,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     what: 'a torn record of the undo log counts',
-    file: 'recovery.ts',
-    find: 'if (warm || (yield* payloadIsWhole(state, header, slot + blocks))) return header;',
-    replace: 'if (header.seq > 0) return header;',
+    file: 'log-scan.ts',
+    find: 'if (crc32(block.bytes.subarray(0, length)) !== e.crc) lost.push(e);',
+    replace: '',
   },
   {
     what: 'a host flush does not flush the data (B2)',
