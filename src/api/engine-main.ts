@@ -10,10 +10,11 @@ import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlashCopyError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
-import type { EngineStart, RemoteAccess, ToEngine, ToSupervisor } from '../engine/child-messages.ts';
+import type { EngineStart, ToEngine, ToSupervisor } from '../engine/child-messages.ts';
 import { EngineProcess } from '../engine/engine-process.ts';
 import type { EngineApi } from './engine-api.ts';
-import type { ApiServer } from './server.ts';
+import { checkEngine } from './engine-health.ts';
+import type { Listening } from './unix-listener.ts';
 
 /** How long to wait until it is tried again to serve the controller. */
 const SERVE_AGAIN_MS = 5000;
@@ -62,24 +63,47 @@ async function start(options: EngineStart): Promise<Running> {
   const api: EngineApi = engine;
   // Host I/O is served by now and does not wait for this to load.
   const { serveEngine } = await import('./server.ts');
-  const servers = [await serveEngine(api, options.endpoint)];
-  if (options.remote) servers.push(await serveRemotely(api, options.remote, options.shmSurvived));
+  const servers: Listening[] = [await serveEngine(api, options.endpoint)];
+  const again = options.shmSurvived;
+  const { remote, metricsAddress } = options;
+  if (remote) {
+    const { serveEngineTls } = await import('./server.ts');
+    servers.push(
+      await serveSurely('not reachable by the controller yet', again, () => serveEngineTls(api, remote)),
+    );
+  }
+  if (metricsAddress !== undefined)
+    servers.push(
+      await serveSurely('metrics are not served yet', again, () =>
+        serveMetrics(api, options, metricsAddress),
+      ),
+    );
   return { stop: (forced) => stop(engine, servers, forced) };
+}
+
+async function serveMetrics(api: EngineApi, { lives }: EngineStart, listen: string): Promise<Listening> {
+  const { newRegistry, serveHealth } = await import('../base/health-server.ts');
+  const { addEngineMetrics } = await import('./engine-metrics.ts');
+  const registry = newRegistry();
+  addEngineMetrics(registry, api, lives);
+  const live = async () => {
+    await api.counters();
+  };
+  return serveHealth({ listen, registry, live, ready: () => checkEngine(api) });
 }
 
 /**
  * What hinders it the first time is told to whoever starts it. Later, host I/O is served and goes on whatever has become
  * of certificates or addresses: then it is tried until it works.
  */
-async function serveRemotely(
-  api: EngineApi,
-  remote: RemoteAccess,
+async function serveSurely(
+  failing: string,
   startedBefore: boolean,
-): Promise<ApiServer> {
-  const { serveEngineTls } = await import('./server.ts');
-  if (!startedBefore) return serveEngineTls(api, remote);
+  serve: () => Promise<Listening>,
+): Promise<Listening> {
+  if (!startedBefore) return serve();
   const given = new AbortController();
-  const served = keepTrying(() => serveEngineTls(api, remote), given.signal);
+  const served = keepTrying(failing, serve, given.signal);
   return {
     stop: async () => {
       given.abort();
@@ -89,21 +113,22 @@ async function serveRemotely(
 }
 
 async function keepTrying(
-  serve: () => Promise<ApiServer>,
+  failing: string,
+  serve: () => Promise<Listening>,
   signal: AbortSignal,
-): Promise<ApiServer | undefined> {
+): Promise<Listening | undefined> {
   for (; !signal.aborted; await sleep(SERVE_AGAIN_MS)) {
     try {
       return await serve();
     } catch (error) {
       if (!(error instanceof FlashCopyError)) throw error;
-      log.error('not reachable by the controller yet', { error: error.message });
+      log.error(failing, { error: error.message });
     }
   }
   return undefined;
 }
 
-async function stop(engine: EngineProcess, servers: ApiServer[], forced: boolean): Promise<void> {
+async function stop(engine: EngineProcess, servers: Listening[], forced: boolean): Promise<void> {
   try {
     const { users } = await engine.stop(forced);
     if (users.length > 0) return await tell({ kind: 'refused', users });

@@ -21,9 +21,7 @@ const DRAIN_MS = 30_000;
 /** No connection lasts longer, so that none outlives the certificate that it was made with by much. */
 const CONNECTION_MS = 3_600_000;
 
-export type ApiServer = Listening;
-
-export async function serveEngine(api: EngineApi, endpoint: string): Promise<ApiServer> {
+export async function serveEngine(api: EngineApi, endpoint: string): Promise<Listening> {
   const server = new Server();
   server.addService(engineService().service, handlersOf(api));
   return listenOnUnix(server, endpoint);
@@ -34,7 +32,7 @@ export async function serveEngineTls(
   api: EngineApi,
   { address, tlsDir, nodeId }: RemoteAccess,
   lookMs = LOOK_MS,
-): Promise<ApiServer & { port: number }> {
+): Promise<Listening & { port: number }> {
   const directory = new TlsDirectory(tlsDir, engineNameOf(nodeId), lookMs);
   const tls = new TlsServerCredentials(directory.material);
   const server = new Server({

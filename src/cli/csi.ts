@@ -1,6 +1,6 @@
 /**
- * `flashcopy csi`, `flashcopy node` and `flashcopy controller`: the Container Storage Interface, for one machine alone
- * and for a cluster.
+ * `flashcopy csi` and `flashcopy controller`: the Container Storage Interface, for one machine alone and for all nodes of
+ * a cluster.
  */
 import { hostname } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
@@ -23,27 +23,26 @@ export function defaultNodeId(): string {
 type CsiOptions = ConnectionOptions & { csiEndpoint: string };
 
 export function addCsiCommands(program: Command): void {
-  addLocalCommand(program, 'csi', 'serve all CSI services for one machine, for an engine that runs already');
-  addLocalCommand(program, 'node', "serve CSI's node service, for the engine of this node");
+  addAloneCommand(program);
   addControllerCommand(program);
 }
 
 /** Services for the engine that answers at --endpoint. */
-function addLocalCommand(program: Command, role: 'csi' | 'node', description: string): void {
+function addAloneCommand(program: Command): void {
   program
-    .command(role)
-    .description(description)
+    .command('csi')
+    .description('serve all CSI services for one machine, for an engine that runs already')
     .requiredOption(...CSI_ENDPOINT)
-    .addHelpText('after', examples(`flashcopy ${role} --csi-endpoint unix:///run/flashcopy/csi.sock`))
+    .addHelpText('after', examples('flashcopy csi --csi-endpoint unix:///run/flashcopy/csi.sock'))
     .action(async (_options: object, command: Command) => {
       const options = command.optsWithGlobals<CsiOptions>();
       const { RemoteEngine: Remote } = await import('../api/client.ts');
-      const { serveAlone, serveNode } = await import('../csi/roles.ts');
+      const { serveAlone } = await import('../csi/roles.ts');
       const engine = new Remote(options.endpoint);
       const nodeId = options.nodeId ?? defaultNodeId();
-      const serve = role === 'csi' ? serveAlone : serveNode;
-      const served = { endpoint: options.csiEndpoint, version: version(), engine, nodeId };
-      await serveUntilStopped(await serve(served));
+      await serveUntilStopped(
+        await serveAlone({ endpoint: options.csiEndpoint, version: version(), engine, nodeId }),
+      );
       engine.close();
     });
 }

@@ -2,7 +2,14 @@
 import process from 'node:process';
 import type { Command } from 'commander';
 import { examples } from './context.ts';
-import { addPoolOptions, type EngineOptions, remoteAccess, superviseEngine } from './role-options.ts';
+import {
+  addMetricsOption,
+  addPoolOptions,
+  type EngineOptions,
+  type MetricsOptions,
+  remoteAccess,
+  superviseEngine,
+} from './role-options.ts';
 
 export const STOPPING = `
 SIGTERM or Ctrl-C detaches the volumes and stops. While one is in use it keeps running and says which; a second
@@ -13,7 +20,7 @@ export function addEngineCommand(program: Command): void {
   const engine = program
     .command('engine')
     .description('run the engine of a pool, until it is told to stop (SIGTERM)');
-  addPoolOptions(engine)
+  addMetricsOption(addPoolOptions(engine))
     .option('--listen <host:port>', 'answer the controller there too, over mutual TLS')
     .addHelpText(
       'after',
@@ -27,7 +34,7 @@ ${examples(
 )}`,
     )
     .action(async (_options: object, command: Command) => {
-      const options = command.optsWithGlobals<EngineOptions & { listen?: string }>();
+      const options = command.optsWithGlobals<EngineOptions & MetricsOptions & { listen?: string }>();
       if (options.listen !== undefined && (options.tlsDir === undefined || options.nodeId === undefined))
         command.error(
           'error: --listen needs --tls-dir and --node-id: over a network there is only mutual TLS',

@@ -9,6 +9,7 @@ import { examples } from './context.ts';
 import { addCsiCommands } from './csi.ts';
 import { addEngineCommand } from './engine.ts';
 import { addMapCommands } from './map.ts';
+import { addNodeCommand } from './node.ts';
 import { addPoolCommands } from './pool.ts';
 import { addConnectionOptions } from './role-options.ts';
 import { addSnapshotCommands } from './snapshot.ts';
@@ -38,6 +39,7 @@ function newProgram(): Command {
     .exitOverride();
   addEngineCommand(program);
   addStandaloneCommand(program);
+  addNodeCommand(program);
   addCsiCommands(program);
   addVolumeCommands(program);
   addMapCommands(program);

@@ -46,6 +46,16 @@ export function addPoolOptions(role: Command): Command {
     .option('--log-size <size>', 'undo log of a new pool (default: 256Mi)', parseSize);
 }
 
+/** Of roles that a cluster watches. */
+export type MetricsOptions = { metricsListen?: string };
+
+export function addMetricsOption(role: Command): Command {
+  return role.option(
+    '--metrics-listen <host:port>',
+    'serve /metrics, /healthz and /readyz there, over plain HTTP',
+  );
+}
+
 /** Where the controller is to reach the engine of this node; what is wrong with that is told before anything starts. */
 export async function remoteAccess(
   address: string | undefined,
@@ -64,13 +74,17 @@ export async function controllerTls(tlsDir: string): Promise<TlsDirectory> {
 }
 
 /** Runs the engine of a pool under a supervisor until it is told to stop; the exit code. */
-export async function superviseEngine(options: EngineOptions, remote?: RemoteAccess): Promise<number> {
-  const { pool, logSize, endpoint } = options;
+export async function superviseEngine(
+  options: EngineOptions & MetricsOptions,
+  remote?: RemoteAccess,
+): Promise<number> {
+  const { pool, logSize, endpoint, metricsListen } = options;
   const { supervise } = await import('../engine/supervisor.ts');
   return supervise({
     poolDir: pool,
     endpoint,
     ...(remote && { remote }),
+    ...(metricsListen !== undefined && { metricsAddress: metricsListen }),
     ...(logSize !== undefined && { logBytes: logSize }),
     child: [process.execPath, ...process.execArgv, ENGINE],
   });

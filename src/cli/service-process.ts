@@ -14,7 +14,7 @@ import { Backoff } from '../engine/backoff.ts';
 const STOP_MS = 10_000;
 
 /** Resolves when a signal came and everything under way has ended. */
-export async function serveUntilStopped(server: Listening): Promise<void> {
+export async function serveUntilStopped(...servers: Listening[]): Promise<void> {
   const reason = await new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
     process.once('disconnect', () => resolve('the process that started this one is gone'));
@@ -22,7 +22,7 @@ export async function serveUntilStopped(server: Listening): Promise<void> {
       resolve('the process that started this one is gone');
   });
   log.info('asked to stop', { reason });
-  await server.stop();
+  await Promise.all(servers.map((server) => server.stop()));
   if (process.connected) process.disconnect();
 }
 

@@ -2,10 +2,9 @@
  * Which services each role serves: the controller those of all nodes, a node's those of its own, and one machine alone
  * all of them.
  */
-import { access, constants } from 'node:fs/promises';
 import type { EngineApi } from '../api/engine-api.ts';
+import { checkEngine } from '../api/engine-health.ts';
 import type { Listening } from '../api/unix-listener.ts';
-import { FlashCopyError } from '../base/errors.ts';
 import { controllerService } from './controller.ts';
 import { FixedEngines, type NodeEngines } from './engines.ts';
 import { groupControllerService } from './group-controller.ts';
@@ -13,38 +12,52 @@ import { identityService } from './identity.ts';
 import { checkNodeId } from './ids.ts';
 import { nodeService } from './node/node-service.ts';
 import { Places } from './places.ts';
-import { serveCsi } from './server.ts';
+import { type CallObserver, serveCsi } from './server.ts';
 import type { CsiServices } from './services.ts';
 import { snapshotMetadataService } from './snapshot-metadata.ts';
 
 /** `endpoint`: the unix socket that sidecars and kubelet use. */
-type Served = { endpoint: string; version: string };
+type Served = { endpoint: string; version: string; observer?: CallObserver };
 /** Of this machine. */
 type OneEngine = { engine: EngineApi; nodeId: string };
 
 export function serveController({
   endpoint,
   version,
+  observer,
   engines,
 }: Served & { engines: NodeEngines }): Promise<Listening> {
   // A node that is down is no reason to take the controller away from the others.
   const probe = async () => {
     await engines.nodes();
   };
-  return serveCsi({ Identity: identityService(version, probe), ...controllerServices(engines) }, endpoint);
+  const services = { Identity: identityService(version, probe), ...controllerServices(engines) };
+  return serveCsi(services, endpoint, observer);
 }
 
-export function serveNode({ endpoint, version, engine, nodeId }: Served & OneEngine): Promise<Listening> {
+export function serveNode({
+  endpoint,
+  version,
+  observer,
+  engine,
+  nodeId,
+}: Served & OneEngine): Promise<Listening> {
   const Identity = identityService(version, () => checkEngine(engine));
   const Node = nodeService({ engine, nodeId: checkNodeId(nodeId) });
-  return serveCsi({ Identity, Node }, endpoint);
+  return serveCsi({ Identity, Node }, endpoint, observer);
 }
 
-export function serveAlone({ endpoint, version, engine, nodeId }: Served & OneEngine): Promise<Listening> {
+export function serveAlone({
+  endpoint,
+  version,
+  observer,
+  engine,
+  nodeId,
+}: Served & OneEngine): Promise<Listening> {
   const engines = new FixedEngines(new Map([[checkNodeId(nodeId), engine]]));
   const Identity = identityService(version, () => checkEngine(engine));
   const Node = nodeService({ engine, nodeId });
-  return serveCsi({ Identity, Node, ...controllerServices(engines) }, endpoint);
+  return serveCsi({ Identity, Node, ...controllerServices(engines) }, endpoint, observer);
 }
 
 function controllerServices(engines: NodeEngines): CsiServices {
@@ -54,18 +67,4 @@ function controllerServices(engines: NodeEngines): CsiServices {
     GroupController: groupControllerService(places),
     SnapshotMetadata: snapshotMetadataService(places),
   };
-}
-
-/** The engine of this machine answers, and its pool can be written. */
-async function checkEngine(engine: EngineApi): Promise<void> {
-  const { path } = await engine.pool();
-  try {
-    await access(path, constants.W_OK);
-  } catch (error) {
-    throw new FlashCopyError(
-      'IoError',
-      `The pool ${path} cannot be written (${(error as NodeJS.ErrnoException).code}). Look at its filesystem.`,
-      { cause: error },
-    );
-  }
 }

@@ -18,7 +18,14 @@ import { Redactor } from './secrets.ts';
 import { type CsiServices, csiDefinitions } from './services.ts';
 import { csiStatusOf } from './status.ts';
 
-export async function serveCsi(services: CsiServices, endpoint: string): Promise<Listening> {
+/** Is told how each call ended: 'Node/NodeStageVolume', 'OK', how long it took. */
+export type CallObserver = (method: string, code: string, ms: number) => void;
+
+export async function serveCsi(
+  services: CsiServices,
+  endpoint: string,
+  observer: CallObserver = () => undefined,
+): Promise<Listening> {
   const server = new Server();
   const definitions = csiDefinitions();
   const redactor = new Redactor();
@@ -28,7 +35,7 @@ export async function serveCsi(services: CsiServices, endpoint: string): Promise
     for (const [method, { responseStream }] of Object.entries(definition)) {
       const act: unknown = service[method as keyof typeof service];
       if (typeof act !== 'function') continue; // answered with UNIMPLEMENTED
-      const journal = new Journal(redactor, `${name}/${method}`);
+      const journal = new Journal(redactor, `${name}/${method}`, observer);
       const bound = act.bind(service);
       handlers[method] = responseStream ? streamed(journal, bound) : unary(journal, bound);
     }
@@ -45,10 +52,12 @@ class Journal {
   readonly call: string;
   private readonly redactor: Redactor;
   private readonly level: 'debug' | 'info';
+  private readonly observer: CallObserver;
 
-  constructor(redactor: Redactor, call: string) {
+  constructor(redactor: Redactor, call: string, observer: CallObserver) {
     this.redactor = redactor;
     this.call = call;
+    this.observer = observer;
     this.level = QUIET.test(call) ? 'debug' : 'info';
   }
 
@@ -60,18 +69,22 @@ class Journal {
     const id = randomUUID().slice(0, 8);
     const { call, level } = this;
     const beganAt = performance.now();
-    const ms = () => Math.round((performance.now() - beganAt) * 10) / 10;
+    const ended = (code: string) => {
+      const ms = performance.now() - beganAt;
+      this.observer(call, code, ms);
+      return Math.round(ms * 10) / 10;
+    };
     if (log.isLevelEnabled(level))
       log.log(level, 'CSI call', { call, request: id, asked: this.redactor.request(call, message) });
     return {
       id,
-      done: () => log.log(level, 'CSI call answered', { call, request: id, ms: ms() }),
+      done: () => log.log(level, 'CSI call answered', { call, request: id, ms: ended('OK') }),
       failed: (error) => {
         const answer = csiStatusOf(error, id);
         log.warn('CSI call failed', {
           call,
           request: id,
-          ms: ms(),
+          ms: ended(status[answer.code]),
           status: status[answer.code],
           error: answer.details,
         });

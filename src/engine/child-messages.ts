@@ -14,11 +14,21 @@ export type RemoteAccess = {
   nodeId: string;
 };
 
+/** The engine processes before this one, since the supervisor runs. */
+export type Lives = {
+  restarts: number;
+  /** How the one before ended: 'SIGKILL', 'exit code 3', or an error's code. `at`: milliseconds since 1970. */
+  last?: { reason: string; at: number };
+};
+
 export type EngineStart = {
   poolDir: string;
   mountDir: string;
   endpoint: string;
   remote?: RemoteAccess;
+  /** "host:port" where metrics and health are served. */
+  metricsAddress?: string;
+  lives: Lives;
   logBytes: number;
   /** A former engine process has filled the shared memory, since this supervisor runs. */
   shmSurvived: boolean;

@@ -18,7 +18,7 @@ import { log } from '../base/log.ts';
 import { mountFuse, openFuseDevice } from '../sys/mount.ts';
 import { createSharedMemory } from '../sys/shm.ts';
 import { Backoff } from './backoff.ts';
-import type { EngineStart, RemoteAccess, ToEngine, ToSupervisor } from './child-messages.ts';
+import type { EngineStart, Lives, RemoteAccess, ToEngine, ToSupervisor } from './child-messages.ts';
 import { openPool, type Pool } from './pool.ts';
 import { makeRunDir, type RunDir, removeRunDir, runDirOf, unmountLazily } from './run-dir.ts';
 import { clearStale } from './stale.ts';
@@ -34,6 +34,8 @@ export type SuperviseOptions = {
   poolDir: string;
   endpoint: string;
   remote?: RemoteAccess;
+  /** "host:port" where the engine serves metrics and health. */
+  metricsAddress?: string;
   /** Of a new pool. */
   logBytes?: number;
   /** The command that runs an engine process. */
@@ -76,6 +78,7 @@ class Supervisor {
   private readonly fuseFd: number;
   private readonly shmFd: number;
   private child: ChildProcess | undefined;
+  private lives: Lives = { restarts: 0 };
   private ready = false;
   private everReady = false;
   private stopAsked = false;
@@ -124,6 +127,8 @@ class Supervisor {
       // While none has ever served, nobody is helped by trying on and on.
       if (!this.everReady && (failed || lives + 1 === FIRST_TRIES)) throw failed ?? cannotStart(reason);
       log.error('engine died and is started again', { pool: this.pool.dir, reason, delayMs });
+      const kind = failed?.code ?? signal ?? `exit code ${code}`;
+      this.lives = { restarts: lives + 1, last: { reason: kind, at: Date.now() } };
       await this.pause(delayMs);
     }
   }
@@ -162,8 +167,17 @@ class Supervisor {
 
   private startOf(shmSurvived: boolean): EngineStart {
     const { dir: poolDir, logBytes } = this.pool;
-    const { endpoint, remote } = this.options;
-    return { poolDir, mountDir: this.mountDir, endpoint, ...(remote && { remote }), logBytes, shmSurvived };
+    const { endpoint, remote, metricsAddress } = this.options;
+    return {
+      poolDir,
+      mountDir: this.mountDir,
+      endpoint,
+      ...(remote && { remote }),
+      ...(metricsAddress !== undefined && { metricsAddress }),
+      lives: this.lives,
+      logBytes,
+      shmSurvived,
+    };
   }
 
   private receive(message: ToSupervisor): void {

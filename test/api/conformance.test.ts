@@ -8,8 +8,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { RemoteEngine } from '../../src/api/client.ts';
 import type { EngineApi } from '../../src/api/engine-api.ts';
-import { type ApiServer, serveEngine, serveEngineTls } from '../../src/api/server.ts';
+import { serveEngine, serveEngineTls } from '../../src/api/server.ts';
 import { TlsDirectory } from '../../src/api/tls-directory.ts';
+import type { Listening } from '../../src/api/unix-listener.ts';
 import { type ErrorCode, FlashCopyError } from '../../src/base/errors.ts';
 import type { MappingInfo } from '../../src/base/model.ts';
 import { CONTROLLER, engineName, TestCa } from '../support/certificates.ts';
@@ -294,7 +295,7 @@ describe('an engine over gRPC, besides', () => {
   let dir: string;
   let socket: string;
   let endpoint: string;
-  let servers: ApiServer[];
+  let servers: Listening[];
   beforeEach(() => {
     dir = fs.mkdtempSync(path.join(os.tmpdir(), 'flashcopy-api-'));
     socket = path.join(dir, 'run', 'engine.sock');

@@ -4,7 +4,8 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type ApiServer, serveEngine } from '../../src/api/server.ts';
+import { serveEngine } from '../../src/api/server.ts';
+import type { Listening } from '../../src/api/unix-listener.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 
 const program = path.resolve('bin/flashcopy.js');
@@ -16,7 +17,7 @@ describe('flashcopy', () => {
   let dir: string;
   let endpoint: string;
   let engine: FakeEngine;
-  let server: ApiServer;
+  let server: Listening;
 
   beforeEach(async () => {
     dir = fs.mkdtempSync(path.join(os.tmpdir(), 'flashcopy-cli-'));

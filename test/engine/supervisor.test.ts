@@ -103,6 +103,7 @@ describe('supervisor', function () {
       poolDir: path.join(dir, 'pool'),
       mountDir: run().mountDir,
       endpoint: 'unix:///nowhere',
+      lives: { restarts: 0 },
       logBytes: 8 * 1024 * 1024,
       shmSurvived: false,
     });
@@ -129,6 +130,10 @@ describe('supervisor', function () {
     }
     const starts = supervisor.having('start').map((line) => (line['start'] as Line)['shmSurvived']);
     assert.deepEqual(starts, [false, true, true, true, true, true]);
+    const { lives } = supervisor.having('start').at(-1)!['start'] as {
+      lives: { restarts: number; last: Line };
+    };
+    assert.deepEqual([lives.restarts, lives.last['reason']], [5, 'SIGKILL']);
     supervisor.process.kill('SIGTERM');
     assert.equal(await supervisor.ended, 0);
   });

@@ -26,7 +26,7 @@ export async function freePort(): Promise<number> {
 }
 
 /** `flashcopy <role>`, serving CSI at a socket. */
-class RoleProcess {
+export class RoleProcess {
   readonly socket: string;
   readonly client: CsiClient;
   readonly #process: ChildProcess;
