@@ -80,7 +80,7 @@ export function addEngineMetrics(registry: Registry, api: EngineApi, lives: Live
 }
 
 async function look(api: EngineApi): Promise<Seen> {
-  const [pool, counters, all, mappings] = await Promise.all([
+  const [pool, counters, all, everyMapping] = await Promise.all([
     api.pool(),
     api.counters(),
     api.listVolumes(),
@@ -88,6 +88,9 @@ async function look(api: EngineApi): Promise<Seen> {
   ]);
   const [volumes, snapshots] = [[] as VolumeInfo[], [] as VolumeInfo[]];
   for (const each of all) (each.kind === 'volume' ? volumes : snapshots).push(each);
+  // A snapshot is the target of a mapping too.
+  const isSnapshot = new Set(snapshots.map(({ name }) => name));
+  const mappings = everyMapping.filter(({ target }) => !isSnapshot.has(target));
   const snapshotsOf = Map.groupBy(snapshots, ({ source }) => source);
   return { pool, counters, volumes, snapshots, snapshotsOf, mappings };
 }
@@ -102,7 +105,11 @@ type Single = (name: string, help: string, value: (seen: Seen) => number) => voi
 function addPool(add: Single): void {
   add('pool_size_bytes', "Size of the pool's filesystem.", ({ pool }) => pool.totalBytes);
   add('pool_free_bytes', "Free space of the pool's filesystem.", ({ pool }) => pool.freeBytes);
-  add('pool_provisioned_bytes', 'What all volumes may hold together.', ({ pool }) => pool.provisionedBytes);
+  add(
+    'pool_provisioned_bytes',
+    'What volumes and snapshots may hold together.',
+    ({ pool }) => pool.provisionedBytes,
+  );
   add(
     'pool_allocated_bytes',
     'What volumes and snapshots take.',
@@ -110,7 +117,7 @@ function addPool(add: Single): void {
   );
   add('pool_volumes', 'Volumes.', ({ pool }) => pool.volumes);
   add('pool_snapshots', 'Snapshots.', ({ pool }) => pool.snapshots);
-  add('pool_mappings', 'Mappings.', ({ pool }) => pool.mappings);
+  add('pool_mappings', 'Mappings to volumes.', ({ mappings }) => mappings.length);
   add('pool_retired', 'Deleted volumes whose grains others still need.', ({ pool }) => pool.retired);
   add('pool_log_bytes', 'Size of the undo log.', ({ pool }) => pool.logBytes);
   add('pool_log_used_bytes', 'Used part of the undo log.', ({ pool }) => pool.logUsedBytes);

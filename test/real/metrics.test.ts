@@ -55,7 +55,7 @@ describe('What engine and node service tell of themselves', function () {
       flashcopy_pool_volumes: 2,
       flashcopy_pool_snapshots: 2,
       flashcopy_pool_mappings: 1,
-      flashcopy_pool_provisioned_bytes: 32 * MiB,
+      flashcopy_pool_provisioned_bytes: 64 * MiB,
       flashcopy_volumes_suspended: 0,
       flashcopy_snapshots_broken: 0,
       'flashcopy_volume_size_bytes{volume="data"}': 16 * MiB,
