@@ -27,8 +27,10 @@ export class FileTable {
   private readonly usedAt: number[] = [];
   private uses = 0;
   private count = 0;
-  /** Removed while I/O was under way. */
-  private readonly forgotten = new Set<PoolFile>();
+  /** What is open, by path: the core may have several objects of one file. */
+  private readonly named = new Map<string, Set<PoolFile>>();
+  /** Who waits, for each path, until nothing of it is open. */
+  private readonly awaited = new Map<string, (() => void)[]>();
   private readonly directories = new Map<string, number>();
 
   constructor(poolDir: string, options: { fence: boolean; openMax?: number }) {
@@ -68,21 +70,34 @@ export class FileTable {
   leave(file: PoolFile): void {
     file.busy--;
     if (file.busy > 0) return;
+    const waiting = this.awaited.get(file.path);
     // A burst over many files may have opened more than there may be: they were all busy.
-    const wanted = this.count <= this.openMax && !(this.forgotten.size > 0 && this.forgotten.delete(file));
-    if (!wanted) this.close(file);
+    if (waiting !== undefined || this.count > this.openMax) this.close(file);
+    if (waiting === undefined || this.named.has(file.path)) return;
+    this.awaited.delete(file.path);
+    for (const closed of waiting) closed();
   }
 
-  /** The caller's own I/O is about to remove the file: close it, at the latest when other I/O under way has ended. */
-  forget(file: PoolFile): void {
-    if (file.busy > 1) this.forgotten.add(file);
-    else this.close(file);
+  /**
+   * The file is about to be removed: closes it, whichever object has it open. Whether that could be done at once; else
+   * `closed` is called when the I/O under way has ended. Who removes a file that is open here leaves it to this thread
+   * to free its space, and host I/O waits for that.
+   */
+  forget(path: string, closed: () => void): boolean {
+    for (const file of this.named.get(path) ?? []) if (file.busy === 0) this.close(file);
+    if (!this.named.has(path)) return true;
+    const waiting = this.awaited.get(path);
+    if (waiting === undefined) this.awaited.set(path, [closed]);
+    else waiting.push(closed);
+    return false;
   }
 
   private close(file: PoolFile): void {
-    if (file.fd < 0) return;
     closeSync(file.fd);
     this.owners[file.fd] = undefined;
+    const same = this.named.get(file.path)!;
+    same.delete(file);
+    if (same.size === 0) this.named.delete(file.path);
     file.fd = -1;
     this.count--;
   }
@@ -107,6 +122,9 @@ export class FileTable {
   private keep(file: PoolFile, fd: number): void {
     file.fd = fd;
     this.owners[fd] = file;
+    const same = this.named.get(file.path);
+    if (same === undefined) this.named.set(file.path, new Set([file]));
+    else same.add(file);
     this.count++;
     if (this.count > this.openMax) this.closeOldest(file);
   }

@@ -65,8 +65,8 @@ export class RingDriver implements Driver {
       this.runner.complete(io, -errnoOf(error));
       return;
     }
-    if (io.file !== null) io.file.busy++;
     const pending = this.idle.pop() ?? new Pending(this, this.ring);
+    if (fd >= 0) pending.hold(io.file!);
     pending.io = io;
     pending.fd = fd;
     pending.moved = 0;
@@ -102,13 +102,13 @@ export class RingDriver implements Driver {
         this.ring.timeout(io.length, token);
         break;
       case 'create':
-        this.beginSteps(pending, this.create(io, token));
+        this.beginSteps(pending, this.create(pending));
         break;
       case 'resize':
         this.beginSteps(pending, this.resize(io, fd, token));
         break;
       case 'remove':
-        this.beginSteps(pending, this.remove(io.file!, token));
+        this.beginSteps(pending, this.remove(pending));
         break;
       default:
         assert(false, `${io.kind} is under way`);
@@ -156,7 +156,7 @@ export class RingDriver implements Driver {
 
   private finish(pending: Pending, result: number): void {
     const { io } = pending;
-    if (io.file !== null) this.files.leave(io.file);
+    pending.letGo(this.files);
     pending.steps = null;
     this.idle.push(pending);
     this.runner.complete(io, result);
@@ -178,24 +178,29 @@ export class RingDriver implements Driver {
     if (ended !== undefined) this.finish(pending, ended);
   }
 
-  private *create(io: IoOp, token: Token): Steps {
+  private *create(pending: Pending): Steps {
+    const { io, token } = pending;
     const file = io.file!;
     // An old file of that name is removed, not truncated: the space of a large one is freed outside this thread.
-    const removed = yield* this.remove(file, token);
+    const removed = yield* this.remove(pending);
     if (removed < 0) return removed;
     const fd = this.files.create(file);
+    pending.hold(file);
     ftruncateSync(fd, io.length);
     if (io.thick && io.length > 0) {
       const allocated = yield this.ring.fallocate(fd, ALLOCATE, 0, io.length, token);
       if (allocated < 0) {
         // Half of a file that did not fit is in the way of whoever tries again.
-        yield* this.remove(file, token);
+        pending.letGo(this.files);
+        yield* this.remove(pending);
         return allocated;
       }
     }
-    const flushed = yield this.ring.fsync(fd, token);
-    if (flushed < 0) return flushed;
-    return yield this.ring.fsync(this.files.directoryOf(file), token);
+    // Side by side: the filesystem's journal takes both in one commit.
+    this.ring.fsync(fd, token);
+    const first = yield this.ring.fsync(this.files.directoryOf(file), token);
+    const second = yield;
+    return Math.min(first, second);
   }
 
   private *resize(io: IoOp, fd: number, token: Token): Steps {
@@ -211,12 +216,13 @@ export class RingDriver implements Driver {
     return 0;
   }
 
-  private *remove(file: PoolFile, token: Token): Steps {
+  private *remove(pending: Pending): Steps {
+    const file = pending.io.file!;
     const path = this.files.pathOf(file);
     // Let go of first: the last one to hold a removed file frees its space, and that is to be the ring's thread.
-    this.files.forget(file);
+    if (!this.files.forget(file.path, () => this.goOn(pending, 0))) yield;
     if (!existsSync(path)) return 0;
-    const removed = yield this.ring.unlink(path, token);
+    const removed = yield this.ring.unlink(path, pending.token);
     return removed === -ENOENT ? 0 : removed;
   }
 }
@@ -231,12 +237,25 @@ class Pending implements Completion {
   /** Bytes read or written so far. */
   moved = 0;
   steps: Steps | null = null;
+  /** Kept open by this I/O. */
+  held: PoolFile | null = null;
   readonly token: Token;
   private readonly driver: RingDriver;
 
   constructor(driver: RingDriver, ring: Ring) {
     this.driver = driver;
     this.token = ring.adopt(this);
+  }
+
+  hold(file: PoolFile): void {
+    this.held = file;
+    file.busy++;
+  }
+
+  letGo(files: FileTable): void {
+    const { held } = this;
+    this.held = null;
+    if (held !== null) files.leave(held);
   }
 
   complete(result: number): void {

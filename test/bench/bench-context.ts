@@ -18,12 +18,16 @@ export type BenchOptions = {
   full: boolean;
 };
 
+export const csiSocketIn = (directory: string): string => `${directory}/csi.sock`;
+
 export class Bench {
   readonly options: BenchOptions;
   readonly directory: string;
   readonly cleanup: Cleanup;
   /** Undefined: only the peers are measured. */
   readonly ours: Standalone | undefined;
+  /** Where it serves CSI. */
+  readonly csiSocket: string;
   readonly verdicts: Verdict[] = [];
   readonly tables: Table[] = [];
 
@@ -32,6 +36,7 @@ export class Bench {
     this.directory = directory;
     this.cleanup = cleanup;
     this.ours = ours;
+    this.csiSocket = csiSocketIn(directory);
   }
 
   /** One line about what is being measured. */

@@ -15,15 +15,23 @@ import { run } from '../support/commands.ts';
 import { GiB, temporaryDirectory } from '../support/disks.ts';
 import { Standalone } from '../support/standalone.ts';
 import { measureBackgroundCopy } from './background-copy.ts';
-import { Bench, type BenchOptions } from './bench-context.ts';
+import { Bench, type BenchOptions, csiSocketIn } from './bench-context.ts';
 import { measureCopyOnWrite } from './copy-on-write.ts';
+import { measureCreateSnapshot } from './create-snapshot.ts';
 import { measureCuts } from './cuts.ts';
 import { measureDataPath } from './data-path.ts';
 import { tableAsMarkdown, tableAsText, verdictTable } from './figures.ts';
 import { type Peer, qemuExport, rawLoop, referenceServer } from './peers.ts';
 import { measureRestart } from './restart.ts';
 
-const PARTS = ['data-path', 'copy-on-write', 'background-copy', 'cuts', 'restart'] as const;
+const PARTS = [
+  'data-path',
+  'copy-on-write',
+  'background-copy',
+  'cuts',
+  'create-snapshot',
+  'restart',
+] as const;
 
 const usage = `Usage: npm run bench -- [options]
   --seconds N      of one window (2)
@@ -118,6 +126,7 @@ async function measure(bench: Bench, parts: string[]): Promise<void> {
   await part('copy-on-write', 'Writes while a snapshot fills', () => measureCopyOnWrite(bench, plain));
   await part('background-copy', 'Background copy and sync', () => measureBackgroundCopy(bench, plain, ours));
   await part('cuts', 'Cuts under load', () => measureCuts(bench));
+  await part('create-snapshot', 'CreateSnapshot under load', () => measureCreateSnapshot(bench));
   await part('restart', 'Restart', () => measureRestart(bench));
   await ours?.stop();
 }
@@ -161,7 +170,12 @@ await cleanup.guard(async () => {
   }
   // The volume, the peers' file, a copy of each, and the two volumes with many snapshots.
   const directory = temporaryDirectory(cleanup, 7 * options.sizeBytes + GiB);
-  const ours = peersOnly ? undefined : await Standalone.start(cleanup, path.join(directory, 'pool'));
+  const ours = peersOnly
+    ? undefined
+    : await Standalone.start(cleanup, path.join(directory, 'pool'), [
+        '--csi-endpoint',
+        `unix://${csiSocketIn(directory)}`,
+      ]);
   const bench = new Bench(options, directory, cleanup, ours);
   await measure(bench, parts);
   for (const table of bench.tables) console.log(tableAsText(table));

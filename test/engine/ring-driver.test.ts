@@ -4,11 +4,13 @@ import {
   closeSync,
   existsSync,
   fstatSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -23,6 +25,12 @@ import { Ring } from '../../src/sys/ring.ts';
 
 const PAGE = 4096;
 const MIB = 1 << 20;
+
+/** What a descriptor of this process is; one that was closed meanwhile is nothing. */
+function linkOf(fd: string): string {
+  const link = `/proc/self/fd/${fd}`;
+  return lstatSync(link, { throwIfNoEntry: false }) ? readlinkSync(link) : '';
+}
 
 describe('The ring driver', () => {
   const memory = new MemoryPool();
@@ -123,6 +131,25 @@ describe('The ring driver', () => {
     assert.ok(!existsSync(at(file)));
     doIt(op.remove(file));
     assert.equal(file.fd, -1);
+  });
+
+  it('frees the space of a removed file: nothing of it stays open, whatever had it open', () => {
+    const openAndRemoved = (): string[] =>
+      readdirSync('/proc/self/fd').filter((fd) => {
+        const target = linkOf(fd);
+        return target.startsWith(dir) && target.endsWith('(deleted)');
+      });
+    const [first, second, third] = [named('a'), named('a'), named('a')];
+    const block = memory.take(MIB);
+    doIt(op.create(first, MIB));
+    doIt(op.read(second, 0, MIB, block));
+    doIt(op.remove(third));
+    assert.deepEqual([first.fd, second.fd, openAndRemoved()], [-1, -1, []]);
+    // Also while it is written: it goes when that has ended.
+    doIt(op.create(first, MIB));
+    doIt([op.write(first, 0, MIB, block), op.read(second, 0, PAGE, block), op.remove(third)]);
+    assert.deepEqual([first.fd, second.fd, openAndRemoved()], [-1, -1, []]);
+    assert.ok(!existsSync(at(first)));
   });
 
   it('reads past the end as zeros', () => {
