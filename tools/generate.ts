@@ -1,5 +1,6 @@
 /**
- * Generates the TypeScript types of the gRPC interfaces: the project's own and the Container Storage Interface.
+ * Generates the TypeScript types of the gRPC interfaces, the project's own and the Container Storage Interface, and the
+ * CustomResourceDefinitions of the chart.
  *
  *   node tools/generate.ts            writes them
  *   node tools/generate.ts --check    writes nothing; fails if what is committed is not what would be written
@@ -8,9 +9,20 @@
  * camel case, 64-bit integers as numbers, enums by name, absent fields with their defaults, oneofs by name.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { dump } from 'js-yaml';
+import { customResourceDefinitions } from '../src/operator/crds.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const interfaces = [
@@ -52,16 +64,16 @@ function driftBetween(committed: Map<string, string>, fresh: Map<string, string>
   });
 }
 
-/** Whether the committed types of one interface are, or have been made, what its file gives. */
-function generate({ proto, types }: { proto: string; types: string }, checkOnly: boolean): boolean {
-  const committedDir = path.join(root, types);
+/** Whether a committed directory is, or has been made, what `make` puts into an empty one. */
+function generate(committed: string, source: string, make: (directory: string) => void): boolean {
+  const committedDir = path.join(root, committed);
   const freshDir = mkdtempSync(path.join(tmpdir(), 'flashcopy-generate-'));
   try {
-    generateInto(freshDir, proto);
+    make(freshDir);
     const drift = driftBetween(contentOf(committedDir), contentOf(freshDir));
     if (drift.length === 0) return true;
     if (checkOnly) {
-      console.error(`${types} is not what proto/${proto} gives. Run "npm run generate".`);
+      console.error(`${committed} is not what ${source} gives. Run "npm run generate".`);
       for (const line of drift) console.error(`  ${line}`);
       return false;
     }
@@ -73,5 +85,19 @@ function generate({ proto, types }: { proto: string; types: string }, checkOnly:
   }
 }
 
+function generateCrds(directory: string): void {
+  for (const crd of customResourceDefinitions()) {
+    const text = dump(crd, { lineWidth: 120, noRefs: true });
+    const header = '# Generated from src/operator/resources.ts by "npm run generate".\n';
+    writeFileSync(path.join(directory, `${crd.metadata.name}.yaml`), header + text);
+  }
+}
+
 const checkOnly = process.argv.includes('--check');
-process.exitCode = interfaces.map((each) => generate(each, checkOnly)).every(Boolean) ? 0 : 1;
+const done = [
+  ...interfaces.map(({ proto, types }) =>
+    generate(types, `proto/${proto}`, (directory) => generateInto(directory, proto)),
+  ),
+  generate('charts/flashcopy-csi/crds', 'src/operator/resources.ts', generateCrds),
+];
+process.exitCode = done.every(Boolean) ? 0 : 1;
