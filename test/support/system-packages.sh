@@ -15,6 +15,9 @@ xfsprogs            mkfs.xfs
 e2fsprogs           mkfs.ext4
 util-linux          findmnt
 mount               losetup
+debootstrap         debootstrap
+docker.io           /usr/sbin/dockerd
+slirp4netns         slirp4netns
 qemu-utils          qemu-img
 qemu-system-common  qemu-storage-daemon
 gcc                 gcc
