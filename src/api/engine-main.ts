@@ -63,7 +63,7 @@ async function start(options: EngineStart): Promise<Running> {
   const api: EngineApi = engine;
   // Host I/O is served by now and does not wait for this to load.
   const { serveEngine } = await import('./server.ts');
-  const servers: Listening[] = [await serveEngine(api, options.endpoint)];
+  const servers: Listening[] = [await serveEngine(api, options.endpoint, options.csiEndpoint)];
   const again = options.shmSurvived;
   const { remote, metricsAddress } = options;
   if (remote) {

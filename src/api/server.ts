@@ -6,8 +6,9 @@
 import { Server } from '@grpc/grpc-js';
 import { FlashCopyError } from '../base/errors.ts';
 import type { RemoteAccess } from '../engine/child-messages.ts';
-import { checkedAddress } from './endpoint.ts';
+import { checkedAddress, socketPathOf } from './endpoint.ts';
 import type { EngineApi } from './engine-api.ts';
+import { forward } from './forward.ts';
 import { handlersOf } from './handlers.ts';
 import { engineService } from './service.ts';
 import { onlyController, TlsServerCredentials } from './tls-credentials.ts';
@@ -21,10 +22,22 @@ const DRAIN_MS = 30_000;
 /** No connection lasts longer, so that none outlives the certificate that it was made with by much. */
 const CONNECTION_MS = 3_600_000;
 
-export async function serveEngine(api: EngineApi, endpoint: string): Promise<Listening> {
+/** `csiEndpoint`: where another process serves CSI, which is then served here, too. */
+export async function serveEngine(
+  api: EngineApi,
+  endpoint: string,
+  csiEndpoint?: string,
+): Promise<Listening> {
   const server = new Server();
   server.addService(engineService().service, handlersOf(api));
-  return listenOnUnix(server, endpoint);
+  if (csiEndpoint === undefined) return listenOnUnix(server, endpoint);
+  const close = forward(server, 'csi/v1/csi.proto', socketPathOf(csiEndpoint));
+  const listening = await listenOnUnix(server, endpoint);
+  const stop = async () => {
+    await listening.stop();
+    close();
+  };
+  return { stop };
 }
 
 /** `lookMs`: how often its certificates are looked at. */

@@ -8,9 +8,13 @@ import { version } from './version.ts';
 
 export const CSI_ENDPOINT = ['--csi-endpoint <url>', 'the unix socket that CSI is served at'] as const;
 
-/** A machine without a cluster is called as its owner calls it. */
+/** A machine without a cluster is called as its owner calls it, as far as a node id can be that. */
 export function defaultNodeId(): string {
-  return hostname().toLowerCase();
+  const name = hostname()
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9.-]/g, '-')
+    .slice(0, 63);
+  return name.replaceAll(/^[^a-z0-9]+|[^a-z0-9]+$/g, '') || 'localhost';
 }
 
 type CsiOptions = ConnectionOptions & { csiEndpoint: string };

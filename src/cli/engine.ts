@@ -40,6 +40,6 @@ ${examples(
           'error: --listen needs --tls-dir and --node-id: over a network there is only mutual TLS',
         );
       const remote = await remoteAccess(options.listen, options);
-      process.exitCode = await superviseEngine(options, remote);
+      process.exitCode = await superviseEngine(options, { remote });
     });
 }

@@ -76,14 +76,16 @@ export async function controllerTls(tlsDir: string): Promise<TlsDirectory> {
 /** Runs the engine of a pool under a supervisor until it is told to stop; the exit code. */
 export async function superviseEngine(
   options: EngineOptions & MetricsOptions,
-  remote?: RemoteAccess,
+  access: { remote?: RemoteAccess | undefined; csiEndpoint?: string } = {},
 ): Promise<number> {
   const { pool, logSize, endpoint, metricsListen } = options;
+  const { remote, csiEndpoint } = access;
   const { supervise } = await import('../engine/supervisor.ts');
   return supervise({
     poolDir: pool,
     endpoint,
     ...(remote && { remote }),
+    ...(csiEndpoint !== undefined && { csiEndpoint }),
     ...(metricsListen !== undefined && { metricsAddress: metricsListen }),
     ...(logSize !== undefined && { logBytes: logSize }),
     child: [process.execPath, ...process.execArgv, ENGINE],

@@ -1,11 +1,11 @@
-/** `flashcopy standalone`: the engine of one machine and, if asked for, CSI in a process beside it. */
+/** `flashcopy standalone`: the engine of one machine and, in a process beside it, CSI; both answer at one socket. */
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { socketPathOf } from '../api/endpoint.ts';
 import { examples } from './context.ts';
-import { CSI_ENDPOINT, defaultNodeId } from './csi.ts';
+import { defaultNodeId } from './csi.ts';
 import { STOPPING } from './engine.ts';
 import { addPoolOptions, type EngineOptions, superviseEngine } from './role-options.ts';
 
@@ -17,23 +17,24 @@ type StandaloneOptions = EngineOptions & { csiEndpoint?: string };
 export function addStandaloneCommand(program: Command): void {
   const standalone = program
     .command('standalone')
-    .description('run the engine for a pool, until it is told to stop (SIGTERM)');
+    .description('run everything for a pool of one machine, CSI too, until it is told to stop (SIGTERM)');
   addPoolOptions(standalone)
-    .option(...CSI_ENDPOINT)
+    .option('--csi-endpoint <url>', 'another unix socket for CSI, which --endpoint serves in any case')
     .addHelpText(
       'after',
       `${STOPPING}${examples(
         'flashcopy standalone --pool /var/lib/flashcopy/pool',
-        'flashcopy standalone --pool /tmp/pool --endpoint unix:///tmp/pool.sock --csi-endpoint unix:///tmp/csi.sock',
+        'flashcopy standalone --pool /tmp/pool --endpoint unix:///tmp/pool.sock --log-size 512Mi',
       )}`,
     )
     .action(async (_options: object, command: Command) => {
       const options = command.optsWithGlobals<StandaloneOptions>();
-      const csi = options.csiEndpoint === undefined ? undefined : await keepCsi(options, options.csiEndpoint);
+      const csiEndpoint = options.csiEndpoint ?? `unix://${socketPathOf(options.endpoint)}.csi`;
+      const csi = await keepCsi(options, csiEndpoint);
       try {
-        process.exitCode = await superviseEngine(options);
+        process.exitCode = await superviseEngine(options, { csiEndpoint });
       } finally {
-        await csi?.stop();
+        await csi.stop();
       }
     });
 }

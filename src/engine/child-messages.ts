@@ -25,6 +25,8 @@ export type EngineStart = {
   poolDir: string;
   mountDir: string;
   endpoint: string;
+  /** Where CSI is served, for those who ask for it at `endpoint`. */
+  csiEndpoint?: string;
   remote?: RemoteAccess;
   /** "host:port" where metrics and health are served. */
   metricsAddress?: string;

@@ -34,6 +34,8 @@ export type SuperviseOptions = {
   poolDir: string;
   endpoint: string;
   remote?: RemoteAccess;
+  /** Where CSI is served by another process of this machine. */
+  csiEndpoint?: string;
   /** "host:port" where the engine serves metrics and health. */
   metricsAddress?: string;
   /** Of a new pool. */
@@ -167,12 +169,13 @@ class Supervisor {
 
   private startOf(shmSurvived: boolean): EngineStart {
     const { dir: poolDir, logBytes } = this.pool;
-    const { endpoint, remote, metricsAddress } = this.options;
+    const { endpoint, remote, csiEndpoint, metricsAddress } = this.options;
     return {
       poolDir,
       mountDir: this.mountDir,
       endpoint,
       ...(remote && { remote }),
+      ...(csiEndpoint !== undefined && { csiEndpoint }),
       ...(metricsAddress !== undefined && { metricsAddress }),
       lives: this.lives,
       logBytes,

@@ -3,8 +3,8 @@
  * should send.
  */
 import assert from 'node:assert/strict';
-import { ask, BLOCK, type CsiClient, csiSuite, MOUNT, refusedWith } from '../support/csi-suite.ts';
-import { GiB, KiB, MiB, TiB } from '../support/disks.ts';
+import { ask, BLOCK, CsiClient, csiSuite, MOUNT, refusedWith } from '../support/csi-suite.ts';
+import { GiB, KiB, MiB, TiB, withDirectFile } from '../support/disks.ts';
 
 const SIZE = 16 * MiB;
 const HOSTILE = [
@@ -45,6 +45,27 @@ describe('CSI calls', () => {
       'SNAPSHOT_METADATA_SERVICE',
       'VOLUME_ACCESSIBILITY_CONSTRAINTS',
     ]);
+  });
+
+  it("are answered at the engine's socket, too, with all that comes of them", async () => {
+    const there = new CsiClient(suite.engineSocket);
+    try {
+      await there.untilReady();
+      const { volumeId } = await there.createVolume({ name: 'elsewhere' });
+      const { snapshotId } = await csi().createSnapshot(volumeId, 'elsewhere');
+      await suite.onDevice(volumeId, (device) =>
+        withDirectFile(device, 'write', (file) => file.write(MiB, Buffer.alloc(MiB, 1))),
+      );
+      const second = await there.createSnapshot(volumeId, 'elsewhere-2');
+      const request = { baseSnapshotId: snapshotId, targetSnapshotId: second.snapshotId };
+      const parts = there.metadata.getMetadataDelta(request);
+      const found: object[] = [];
+      for await (const { blockMetadata } of parts) found.push(...blockMetadata);
+      assert.deepEqual(found, [{ byteOffset: MiB, sizeBytes: MiB }]);
+      await refusedWith('NOT_FOUND', there.createSnapshot('nobody', 'elsewhere-3'));
+    } finally {
+      there.close();
+    }
   });
 
   it('that publish to a node are not implemented', async () => {

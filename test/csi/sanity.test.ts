@@ -39,7 +39,7 @@ describe('csi-sanity', function () {
     for (const access of ['mount', 'block'] as const)
       it(`passes for ${access} access`, () =>
         passesWhole(access, {
-          endpoint: `unix://${suite.socket}`,
+          endpoint: `unix://${suite.engineSocket}`,
           directory: path.join(suite.engines.directory, access),
         }));
   });

@@ -154,6 +154,11 @@ export class CsiSuite {
     return `${this.engines.directory}/csi.sock`;
   }
 
+  /** The engine's socket, where everything is served. */
+  get engineSocket(): string {
+    return this.engines.standalone.endpoint;
+  }
+
   async start(): Promise<void> {
     const { socket } = this;
     const standalone = await this.engines.start(undefined, [

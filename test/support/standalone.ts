@@ -183,7 +183,8 @@ export class Standalone {
       await run('losetup', ['--detach', device]);
     }
     if (existsSync(this.runDirectory)) left.push(`run directory ${this.runDirectory}`);
-    if (existsSync(this.endpoint)) left.push(`socket ${this.endpoint}`);
+    for (const socket of [this.endpoint, `${this.endpoint}.csi`])
+      if (existsSync(socket)) left.push(`socket ${socket}`);
     return left;
   }
 }
