@@ -9,7 +9,7 @@
  * Identities are DNS names in certificates. An engine's tells its node, so that no engine can pass for another's; the
  * controller's is one for all. A certificate for the one is none for the other.
  */
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { FlashCopyError } from '../base/errors.ts';
@@ -18,18 +18,38 @@ import { log } from '../base/log.ts';
 export const CONTROLLER_NAME = 'controller.flashcopy.dev';
 const ENGINE_DOMAIN = 'engine.flashcopy.dev';
 const NODE_ID = /^[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?$/;
+/** One label of a DNS name, of 63 characters at most: what the pattern *.engine.flashcopy.dev stands for. */
+const LABEL = /^[a-z0-9-]{1,63}$/;
+const HASHED = /-[0-9a-f]{32}$/;
+const HASH_DIGITS = 32;
+const READABLE_MAX = 63 - HASH_DIGITS - 1;
 
 const LOOK_MS = 1000;
 const FILES = ['ca.crt', 'tls.crt', 'tls.key'] as const;
 
 export type TlsMaterial = { ca: Buffer; cert: Buffer; key: Buffer };
 
-/** The name that the certificate of a node's engine bears. */
+/**
+ * The name that the certificate of a node's engine bears: n1.engine.flashcopy.dev. A node's id is one label of it, so
+ * that *.engine.flashcopy.dev is good for every node:
+ *
+ *   n1                         n1
+ *   ip-10-0-0-7.ec2.internal   ip-10-0-0-7-ec2-internal-db89...   dots are none of a label's characters, so a hash of the
+ *                                                                 whole id tells it from ip-10-0-0-7-ec2.internal
+ *
+ * Ids that look as if they bore a hash get one, so that no node can be given a name that another has already.
+ */
 export function engineNameOf(node: string): string {
-  if (NODE_ID.test(node)) return `${node}.${ENGINE_DOMAIN}`;
+  if (NODE_ID.test(node)) return `${labelOf(node)}.${ENGINE_DOMAIN}`;
   throw invalid(
     `"${node}" cannot be a node's id. Use 1 to 100 small letters, digits, '.' and '-', with a letter or digit at both ends.`,
   );
+}
+
+function labelOf(node: string): string {
+  if (LABEL.test(node) && !HASHED.test(node)) return node;
+  const hash = createHash('sha256').update(node).digest('hex').slice(0, HASH_DIGITS);
+  return `${node.replaceAll('.', '-').slice(0, READABLE_MAX)}-${hash}`;
 }
 
 /** Whether a certificate bears a name; a pattern like *.engine.flashcopy.dev counts for an engine's. */

@@ -26,7 +26,7 @@ export function addEngineCommand(program: Command): void {
       'after',
       `${STOPPING}
 With --listen, --tls-dir holds ca.crt, tls.crt and tls.key; the certificate has the DNS name
-<node id>.engine.flashcopy.dev, and the controller's has controller.flashcopy.dev. Files that are replaced are used
+<node id>.engine.flashcopy.dev or *.engine.flashcopy.dev, and the controller's has controller.flashcopy.dev. Files that are replaced are used
 without a restart.
 ${examples(
   'flashcopy engine --pool /var/lib/flashcopy/pool',

@@ -128,7 +128,40 @@ describe('Certificates', function () {
   it('bear a node id that can be one', () => {
     for (const id of ['', 'A', '-a', 'a-', 'a_b', 'a/b', 'x'.repeat(101)])
       assert.throws(() => engineNameOf(id), failsWith('InvalidArgument', /cannot be a node's id/));
-    assert.equal(engineNameOf('ip-10-0-0-7.ec2.internal'), 'ip-10-0-0-7.ec2.internal.engine.flashcopy.dev');
+  });
+
+  it('bear one label for a node, whatever it is called', () => {
+    assert.equal(engineNameOf('n1'), 'n1.engine.flashcopy.dev');
+    assert.equal(engineNameOf('x'.repeat(63)), `${'x'.repeat(63)}.engine.flashcopy.dev`);
+    assert.equal(
+      engineNameOf('ip-10-0-0-7.ec2.internal'),
+      'ip-10-0-0-7-ec2-internal-db898a477786ca4da6ca111a1eb300bd.engine.flashcopy.dev',
+    );
+    const dotted = ['a.b', `${'a.'.repeat(49)}b`, 'x'.repeat(64), 'x'.repeat(100), 'node.0123456789abcdef'];
+    for (const id of dotted)
+      assert.match(engineNameOf(id), /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]\.engine\.flashcopy\.dev$/);
+  });
+
+  it('bear names that no two nodes share', () => {
+    const ids = [
+      'a.b',
+      'a-b',
+      'a.b.c',
+      'a-b.c',
+      'a.b-c',
+      'a-b-c',
+      'x'.repeat(64),
+      'x'.repeat(65),
+      'x'.repeat(63),
+    ];
+    // Called as another's name is made.
+    const ruses = ids.map((id) => engineNameOf(id).replace('.engine.flashcopy.dev', ''));
+    const all = [...new Set([...ids, ...ruses])];
+    assert.equal(new Set(all.map(engineNameOf)).size, all.length);
+  });
+
+  it('for all nodes are good for one with dots in its name', () => {
+    new TlsDirectory(issue('wild', [engineName('*')]), engineNameOf('ip-10-0-0-7.ec2.internal'));
   });
 });
 
@@ -177,6 +210,18 @@ describe('An engine over TLS', function () {
 
   it('answers the controller', async () => {
     assert.deepEqual(await remote(ca.issue(at('c'), [CONTROLLER])).pool(), await engine.pool());
+  });
+
+  it('of a node with dots in its name answers with the certificate for all nodes', async () => {
+    await server.stop();
+    served.swap((to) => ca.issue(to, [engineName('*')]));
+    const node = 'ip-10-0-0-7.ec2.internal';
+    server = await serveEngineTls(
+      engine,
+      { address: '127.0.0.1:0', tlsDir: served.dir, nodeId: node },
+      LOOK_MS,
+    );
+    assert.deepEqual(await remote(ca.issue(at('c'), [CONTROLLER]), { node }).pool(), await engine.pool());
   });
 
   it('is not taken for that of another node', async () => {
