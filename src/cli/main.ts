@@ -9,12 +9,14 @@ import { examples } from './context.ts';
 import { addControllerCommand } from './controller.ts';
 import { addCsiCommand } from './csi.ts';
 import { addEngineCommand } from './engine.ts';
+import { addGroupCommands } from './group.ts';
 import { addMapCommands } from './map.ts';
 import { addNodeCommand } from './node.ts';
 import { addPoolCommands } from './pool.ts';
 import { addConnectionOptions } from './role-options.ts';
 import { addSnapshotCommands } from './snapshot.ts';
 import { addStandaloneCommand } from './standalone.ts';
+import { addTopCommand } from './top.ts';
 import { version } from './version.ts';
 import { addVolumeCommands } from './volume.ts';
 
@@ -46,7 +48,9 @@ function newProgram(): Command {
   addVolumeCommands(program);
   addMapCommands(program);
   addSnapshotCommands(program);
+  addGroupCommands(program);
   addPoolCommands(program);
+  addTopCommand(program);
   return program;
 }
 

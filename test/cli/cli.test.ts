@@ -79,6 +79,32 @@ describe('flashcopy', () => {
     assert.equal(await ok('snapshot', 'rm', 'b1'), '');
   });
 
+  it('snapshots and starts groups at one instant, by the names that they have in common', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) await ok('volume', 'create', name, '1Gi');
+    assert.match(await ok('group', 'snapshot', 'monday', 'a', 'b'), / a-monday +a .*\n.* b-monday +b /);
+    await ok('map', 'create', 'ac', 'a', 'c');
+    await ok('map', 'create', 'bd', 'b', 'd');
+    assert.match(await ok('group', 'start', 'ac', 'bd'), / ac .*copying.*\n.* bd .*copying/);
+    assert.equal(await ok('group', 'rm', 'monday', 'a', 'b'), '');
+    assert.equal((await ok('snapshot', 'ls')).split('\n').length, 2);
+    const { code, stderr } = await flashcopy('group', 'snapshot', 'monday', 'a', 'a');
+    assert.equal(code, 2);
+    assert.match(stderr, /The volume a is named twice/);
+  });
+
+  it('shows what happens now, look after look', async () => {
+    await ok('volume', 'create', 'a', '1Gi');
+    const text = await ok('top', '--interval', '0.1', '--count', '2');
+    assert.equal(text.match(/^host +\d+ reads\/s, \d+ writes\/s$/gm)?.length, 2, text);
+    const looks = (await ok('top', '--interval', '0.1', '--count', '2', '--output', 'json'))
+      .trim()
+      .split('\n');
+    assert.deepEqual(
+      looks.map((line) => typeof JSON.parse(line).perSecond.hostWrites),
+      ['number', 'number'],
+    );
+  });
+
   it('leads a mapping through its life', async () => {
     for (const name of ['s', 't']) await engine.createVolume({ name, sizeBytes: GiB });
     assert.match(
@@ -172,6 +198,7 @@ describe('flashcopy', () => {
     [['volume', 'create', 'data', '10X'], /'10X' is invalid.*Write a size like/],
     [['volume', 'create', 'data', '0.3'], /not a whole number/],
     [['volume', 'create', 'data', '1Gi', '--provisioning', 'big'], /Allowed choices are thin, thick/],
+    [['top', '--interval', '0'], /Write a number above 0/],
     [['map', 'rate', 'm', '151'], /'151' is invalid.*0 \(no background copy\) to 150/],
     [['snapshot', 'create', 'data'], /Write VOLUME:SNAPSHOT/],
     [['volume', 'ls', '--output', 'yaml'], /Allowed choices are table, json/],
