@@ -8,7 +8,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { FlashCopyError } from '../base/errors.ts';
-import { PAGE_WORDS } from './arena.ts';
+import { PAGE_BITS, PAGE_WORDS } from './arena.ts';
 import type { Bitmap } from './bitmap.ts';
 import { type Block, op, type Plan, PoolFile } from './ops.ts';
 import type { Memory } from './ports.ts';
@@ -25,6 +25,8 @@ const FULL = 2;
 /** Blocks written or read at once. */
 const CHUNK = 256;
 
+const directoryBlocks = (pages: number): number => Math.ceil((HEAD + pages * ENTRY) / BLOCK);
+
 export const bitmapFile = (id: number, gen: number): PoolFile => new PoolFile(`bitmaps/${id}.${gen}`);
 
 type Frozen = { id: number; bits: number; pages: { index: number; words: Uint8Array | null }[] };
@@ -40,7 +42,7 @@ export function freeze(bitmap: Bitmap): Frozen {
 
 /** Write generation `gen` durably. Not valid before the catalog says so. */
 export function* writeBitmap(state: State, frozen: Frozen, gen: number): Plan<void> {
-  const dirBlocks = Math.ceil((HEAD + frozen.pages.length * ENTRY) / BLOCK);
+  const dirBlocks = directoryBlocks(frozen.pages.length);
   const head = encodeDirectory(frozen, gen, dirBlocks);
   const data = frozen.pages.filter((p) => p.words !== null);
   const file = bitmapFile(frozen.id, gen);
@@ -86,30 +88,35 @@ function encodeDirectory(frozen: Frozen, gen: number, dirBlocks: number): Uint8A
 
 /** Load the generation that the row names into the empty bitmap; Damaged names the file and the place. */
 export function* loadBitmap(memory: Memory, row: BitmapRow, bitmap: Bitmap): Plan<void> {
-  if (row.gen > 0) {
-    const file = bitmapFile(row.id, row.gen);
-    const block = memory.take(CHUNK * BLOCK);
-    try {
-      yield* loadPages(row, file, bitmap, block);
-    } finally {
-      memory.give(block);
-    }
-  }
+  yield* readBitmap(memory, row, (index, words) => bitmap.loadPage(index, words));
   for (const [first, count] of row.patch) bitmap.clearRange(first, count);
   for (const [first, count] of row.preset) bitmap.setRange(first, count);
   bitmap.markClean();
 }
 
-function* loadPages(row: BitmapRow, file: PoolFile, bitmap: Bitmap, block: Block): Plan<void> {
+/** A page of a bitmap's file: 1024 words, null for a full one. */
+export type PageVisitor = (index: number, words: Uint32Array | null) => void;
+
+/** The pages of the generation that the row names, as they are in its file; Damaged names the file and the place. */
+export function* readBitmap(memory: Memory, row: BitmapRow, visit: PageVisitor): Plan<void> {
+  if (row.gen === 0) return;
+  const file = bitmapFile(row.id, row.gen);
+  const block = memory.take(CHUNK * BLOCK);
+  try {
+    yield* readPages(yield* readDirectory(row, file, block), row, file, block, visit);
+  } finally {
+    memory.give(block);
+  }
+}
+
+function* readDirectory(row: BitmapRow, file: PoolFile, block: Block): Plan<DataView> {
   yield op.read(file, 0, BLOCK, block);
   const first = new DataView(block.bytes.buffer, block.bytes.byteOffset, BLOCK);
-  const version = first.getUint32(4, true);
   if (first.getUint32(0, true) !== MAGIC) throw damaged(file, 0, 'is not a bitmap');
-  if (version !== VERSION)
-    throw damaged(file, 4, `has format version ${version}, this program knows ${VERSION}`);
+  const version = first.getUint32(4, true);
   const dirBlocks = first.getUint32(44, true);
   const pages = first.getUint32(40, true);
-  if (dirBlocks !== Math.ceil((HEAD + pages * ENTRY) / BLOCK))
+  if (pages > Math.ceil(row.bits / PAGE_BITS) || dirBlocks !== directoryBlocks(pages))
     throw damaged(file, 40, 'has a wrong size of its directory');
   const head = new Uint8Array(dirBlocks * BLOCK);
   for (let at = 0; at < dirBlocks; at += CHUNK) {
@@ -121,27 +128,50 @@ function* loadPages(row: BitmapRow, file: PoolFile, bitmap: Bitmap, block: Block
   const sum = v.getUint32(8, true);
   v.setUint32(8, 0, true);
   if (crc32(head) !== sum) throw damaged(file, 8, 'has a wrong checksum of its directory');
+  if (version !== VERSION) throw tooNew(file, version);
   if (
     v.getFloat64(16, true) !== row.id ||
     v.getFloat64(24, true) !== row.gen ||
     v.getFloat64(32, true) > row.bits
   )
     throw damaged(file, 16, 'belongs to another bitmap');
-  let place = dirBlocks;
+  return v;
+}
+
+function* readPages(
+  directory: DataView,
+  row: BitmapRow,
+  file: PoolFile,
+  block: Block,
+  visit: PageVisitor,
+): Plan<void> {
+  const pages = directory.getUint32(40, true);
+  let place = directory.getUint32(44, true);
   for (let i = 0, o = HEAD; i < pages; i++, o += ENTRY) {
-    if (v.getUint32(o + 4, true) === FULL) {
-      bitmap.loadPage(v.getUint32(o, true), null);
+    const index = directory.getUint32(o, true);
+    if (index * PAGE_BITS >= row.bits) throw damaged(file, o, `has a page ${index} behind the volume's end`);
+    if (directory.getUint32(o + 4, true) === FULL) {
+      visit(index, null);
       continue;
     }
     yield op.read(file, place * BLOCK, BLOCK, block);
     const bytes = block.bytes.slice(0, BLOCK);
-    if (crc32(bytes) !== v.getUint32(o + 8, true))
+    if (crc32(bytes) !== directory.getUint32(o + 8, true))
       throw damaged(file, place * BLOCK, 'has a wrong checksum of a page');
-    bitmap.loadPage(v.getUint32(o, true), new Uint32Array(bytes.buffer, 0, PAGE_WORDS));
+    visit(index, new Uint32Array(bytes.buffer, 0, PAGE_WORDS));
     place++;
   }
 }
 
 function damaged(file: PoolFile, offset: number, what: string): FlashCopyError {
   return new FlashCopyError('Damaged', `${file.path} at byte ${offset} ${what}`);
+}
+
+/** With a good checksum it is no damage. Nothing of the pool may be changed by a program that does not know it. */
+function tooNew(file: PoolFile, version: number): FlashCopyError {
+  return new FlashCopyError(
+    'PoolTooNew',
+    `${file.path} has format version ${version}, and this program knows ${VERSION}. It was left as it is. Use the ` +
+      'release that wrote it, or a later one.',
+  );
 }

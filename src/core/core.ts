@@ -68,7 +68,7 @@ export class Core {
     if (warm) yield* checkpointBits(state);
     // A cut that was made and not reported: what it shows may not be durable yet, and the next request would report it.
     if (warm) yield* flushSources(state);
-    state.engine.clean = false;
+    Object.assign(state.engine, { clean: false, logSlots: state.log.slots });
     yield* state.commit([]);
     state.arena.setReady();
     this.reclaiming = true;

@@ -11,7 +11,7 @@
  * A record counts only if its header and payload are whole; it is the last one that may be torn.
  */
 import { crc32 } from 'node:zlib';
-import { assert } from '../base/errors.ts';
+import { assert, FlashCopyError } from '../base/errors.ts';
 
 export const SLOT = 4096;
 const MAGIC = 0x46434c47; // 'FCLG'
@@ -85,7 +85,14 @@ export function decodeHeader(header: Uint8Array, headerBlocks: number): RecordHe
   const v = new DataView(header.buffer, header.byteOffset, bytes);
   const sum = v.getUint32(8, true);
   v.setUint32(8, 0, true);
-  if (crc32(header.subarray(0, bytes)) !== sum || v.getUint32(4, true) !== VERSION) return null;
+  if (crc32(header.subarray(0, bytes)) !== sum) return null;
+  const version = v.getUint32(4, true);
+  if (version !== VERSION)
+    throw new FlashCopyError(
+      'PoolTooNew',
+      `The undo log has a record of format version ${version}, and this program knows ${VERSION}. The pool was left as ` +
+        'it is. Use the release that wrote it, or a later one.',
+    );
   const entries: RecordEntry[] = [];
   const n = v.getUint32(28, true);
   assert(n <= ENTRIES_MAX, 'an undo log record with a good checksum has too many entries');

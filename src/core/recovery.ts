@@ -64,6 +64,7 @@ function buildTree(state: State, input: OpenInput, damage: Damage): void {
     }
   }
   standIns(state, input.damaged, damage);
+  checkEngineRow(state, input);
   for (const volume of state.volumes.values()) {
     if (volume.row.parent === null) continue;
     const parent = state.volumes.get(volume.row.parent);
@@ -80,6 +81,23 @@ function buildTree(state: State, input: OpenInput, damage: Damage): void {
     const concerned = state.volumes.get(volume);
     if (concerned !== undefined) damage.file(concerned, error);
   }
+}
+
+/** Without its ids and the place in the log, or with another log, what a pool holds cannot be known. */
+function checkEngineRow(state: State, input: OpenInput): void {
+  const { logSlots = state.log.slots, tailSlot } = state.engine;
+  const refuse = (found: string): never => {
+    throw new FlashCopyError(
+      'Damaged',
+      `${found}. Nothing was changed. Put it back from a backup of the same moment as the rest of the pool.`,
+    );
+  };
+  if (input.rows.length > 0 && !input.rows.some((r) => r.table === 'engine'))
+    refuse('The catalog has no row engine, without which no pool can be opened');
+  if (logSlots !== state.log.slots || tailSlot >= state.log.slots)
+    refuse(
+      `The undo log log has ${state.log.slots * SLOT} bytes and must have ${Math.max(logSlots, tailSlot + 1) * SLOT}`,
+    );
 }
 
 /** A volume whose own row is damaged is listed all the same, offline, under a name made from its id. */
@@ -181,6 +199,7 @@ function* loadBits(state: State, warm: boolean, damage: Damage): Plan<void> {
         if (row === undefined) throw new FlashCopyError('Damaged', `the catalog has no bitmap ${bitmap.id}`);
         yield* loadBitmap(state.memory, row, bitmap);
       } catch (error) {
+        if (error instanceof FlashCopyError && error.code === 'PoolTooNew') throw error;
         const reason = `its metadata is damaged: ${(error as Error).message}`;
         if (epoch === null) damage.content(volume, reason);
         else damage.epoch(volume, epoch, reason);

@@ -74,4 +74,9 @@ export type EngineRow = {
   tailSlot: number;
   /** The last engine closed the pool, and none has opened it since. */
   clean: boolean;
+  /** Slots of the undo log; absent: not known. */
+  logSlots?: number;
 };
+
+/** The tables that there are. */
+export const TABLES = ['volume', 'mapping', 'epoch', 'bitmap', 'engine'] as const;

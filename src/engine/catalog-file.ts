@@ -9,6 +9,7 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { crc32 } from 'node:zlib';
 import { ENOSPC, FlashCopyError, IoError } from '../base/errors.ts';
+import { TABLES } from '../core/rows.ts';
 import type { CatalogRow, DataThreadStart } from './messages.ts';
 import { FORMAT } from './migrations.ts';
 import { damagedFrame } from './sqlite-wal.ts';
@@ -83,7 +84,11 @@ export function formatOf(db: DatabaseSync): number {
  * carried into its file by one that does not know what it holds.
  */
 export function refuseNewer(file: string): void {
-  const format = readOnly(file, formatOf);
+  const format = lookAt(file, (db) => {
+    const found = formatOf(db);
+    if (found > 0) checkMeta(db, file);
+    return found;
+  });
   if (Number.isNaN(format)) throw damaged(file, 'it names no format');
   if (format > FORMAT) {
     throw new FlashCopyError(
@@ -94,8 +99,23 @@ export function refuseNewer(file: string): void {
   }
 }
 
+const META_SUM = 'sum';
+const metaSum = (db: DatabaseSync): string => String(crc32(`${meta(db, 'format')}|${meta(db, 'pool')}`));
+
+/** Pools that were made before there was this checksum have none until they are opened. */
+function checkMeta(db: DatabaseSync, file: string): void {
+  const sum = meta(db, META_SUM);
+  if (meta(db, 'pool') === undefined || (sum !== undefined && sum !== metaSum(db)))
+    throw damaged(file, 'its format or the identity of the pool does not match its checksum');
+}
+
+export function putMetaSum(db: DatabaseSync): void {
+  if (meta(db, META_SUM) === metaSum(db)) return;
+  db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)').run(META_SUM, metaSum(db));
+}
+
 /** Looks at the catalog without changing anything. Nobody else may have it open. */
-function readOnly<T>(file: string, look: (db: DatabaseSync) => T): T {
+export function lookAt<T>(file: string, look: (db: DatabaseSync) => T): T {
   const files = ['-wal', '-shm'].map((ending) => file + ending).filter((name) => !fs.existsSync(name));
   return told(file, () => {
     const db = new DatabaseSync(file, { readOnly: true });
@@ -119,18 +139,35 @@ export function refuseDamagedWal(file: string): void {
 /** Every row, those apart whose checksum or JSON is wrong. */
 export function rowsOf(db: DatabaseSync, file: string): StoredRows {
   const rows: CatalogRow[] = [];
-  const damaged: DamagedRow[] = [];
+  const damagedRows: DamagedRow[] = [];
   for (const stored of db.prepare('SELECT tab, key, body, sum FROM row').iterate()) {
     const { tab, key, body, sum } = stored as StoredRow;
     const row = sum === sumOf(tab, key, body) ? parsed(body) : undefined;
     if (row !== undefined) rows.push({ table: tab, key, row });
-    else damaged.push({ table: tab, key, error: damageOf(tab, key, file) });
+    else damagedRows.push(damagedRow(stored as StoredRow, file));
   }
-  return { rows, damaged };
+  return { rows, damaged: damagedRows };
 }
 
-const damageOf = (table: string, key: number, file: string): string =>
-  `row ${table} ${key} of ${file} is damaged: its content does not match its checksum`;
+/**
+ * A damaged row by what it is: where its table or key is what was damaged, the checksum tells which ones it had. One of
+ * which that cannot be told may have been anybody's.
+ */
+function damagedRow(stored: StoredRow, file: string): DamagedRow {
+  const { tab, key, body, sum } = stored;
+  const id = (parsed(body) as { id?: unknown } | undefined)?.id;
+  for (const table of new Set([tab, ...TABLES]))
+    for (const at of [key, id])
+      if (typeof at === 'number' && sumOf(table, at, body) === sum)
+        return {
+          table,
+          key: at,
+          error: `row ${table} ${at} of ${file} is damaged: it is stored as ${tab} ${key}`,
+        };
+  const error = `row ${tab} ${key} of ${file} is damaged: its content does not match its checksum`;
+  if ((TABLES as readonly string[]).includes(tab)) return { table: tab, key, error };
+  throw damaged(file, `${error}, and there is no table ${tab}`);
+}
 
 /** Damage to the tree of pages could hide rows, which no checksum of a row can tell. */
 export function checkPages(db: DatabaseSync, file: string): void {

@@ -25,6 +25,7 @@ import {
   formatOf,
   meta,
   primaryCode,
+  putMetaSum,
   refuseDamagedWal,
   refuseNewer,
   rowsOf,
@@ -69,6 +70,7 @@ export class Catalog {
       const format = formatOf(this.db);
       if (format === 0) refuseLost(poolDir, file);
       if (format < FORMAT) migrate(this.db, format);
+      putMetaSum(this.db);
       if (format === 0) syncDirectory(poolDir);
       this.poolId = meta(this.db, 'pool')!;
       this.put = this.db.prepare('INSERT OR REPLACE INTO row (tab, key, body, sum) VALUES (?, ?, ?, ?)');

@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { crc32 } from 'node:zlib';
 import { FlashCopyError, IoError } from '../../src/base/errors.ts';
 import { Catalog } from '../../src/engine/catalog.ts';
 import { FORMAT } from '../../src/engine/migrations.ts';
@@ -12,6 +13,8 @@ import { RESERVE_BYTES } from '../../src/engine/reserve.ts';
 
 const coded = (code: string, text: RegExp) => (error: unknown) =>
   error instanceof FlashCopyError && error.code === code && text.test(error.message);
+
+type Meta = { value: string };
 
 const volumes = (rows: object[]) => rows.map((row, i) => ({ table: 'volume', key: i + 1, row }));
 
@@ -85,7 +88,12 @@ describe('catalog', () => {
   it('refuses a newer format and leaves the files as they are, WAL included', () => {
     Catalog.open(dir).close();
     const writer = new DatabaseSync(file);
-    writer.exec(`UPDATE meta SET value = '${FORMAT + 1}' WHERE key = 'format'`);
+    const { value: pool } = writer.prepare(`SELECT value FROM meta WHERE key = 'pool'`).get() as Meta;
+    const put = writer.prepare('UPDATE meta SET value = ? WHERE key = ?');
+    writer.exec('BEGIN');
+    put.run(String(FORMAT + 1), 'format');
+    put.run(String(crc32(`${FORMAT + 1}|${pool}`)), 'sum');
+    writer.exec('COMMIT');
     // What a killed writer leaves: the new format is in the WAL alone.
     const left = fs.mkdtempSync(path.join(os.tmpdir(), 'flashcopy-catalog-'));
     for (const name of ['catalog.db', 'catalog.db-wal'])
@@ -103,6 +111,40 @@ describe('catalog', () => {
     } finally {
       fs.rmSync(left, { recursive: true });
     }
+  });
+
+  it('calls it damage when the format or the identity of the pool is another one', () => {
+    Catalog.open(dir).close();
+    for (const [key, value] of [
+      ['format', '3'],
+      ['pool', '00000000-0000-4000-8000-000000000000'],
+    ]) {
+      const reader = new DatabaseSync(file);
+      const { value: before } = reader.prepare(`SELECT value FROM meta WHERE key = '${key}'`).get() as Meta;
+      reader.close();
+      sql(`UPDATE meta SET value = '${value}' WHERE key = '${key}'`);
+      assert.throws(() => Catalog.open(dir), coded('Damaged', /format or the identity/));
+      sql(`UPDATE meta SET value = '${before}' WHERE key = '${key}'`);
+    }
+    Catalog.open(dir).close();
+  });
+
+  it('knows a damaged row also where its table or its key is what was damaged', () => {
+    const catalog = Catalog.open(dir);
+    catalog.commit(volumes([{ id: 1 }, { id: 2 }, { id: 3 }]));
+    catalog.close();
+    sql(`UPDATE row SET tab = 'volumf' WHERE key = 1; UPDATE row SET key = 7 WHERE key = 3`);
+    const again = Catalog.open(dir);
+    const { damaged } = again.load();
+    assert.deepEqual(
+      damaged.map(({ table, key }) => `${table} ${key}`).sort(),
+      ['volume 1', 'volume 3'],
+    ); // biome-ignore format: two rows
+    again.close();
+    sql(`UPDATE row SET body = '{"id":9}' WHERE tab = 'volumf'`);
+    const last = Catalog.open(dir);
+    assert.throws(() => last.load(), coded('Damaged', /row volumf 1 .* there is no table/));
+    last.close();
   });
 
   it('calls a file that is no database, or has bad pages, damaged', () => {
