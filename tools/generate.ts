@@ -1,6 +1,6 @@
 /**
  * Generates the TypeScript types of the gRPC interfaces, the project's own and the Container Storage Interface, and the
- * CustomResourceDefinitions of the chart.
+ * CustomResourceDefinitions, values, schema and README of the chart.
  *
  *   node tools/generate.ts            writes them
  *   node tools/generate.ts --check    writes nothing; fails if what is committed is not what would be written
@@ -23,6 +23,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { dump } from 'js-yaml';
 import { customResourceDefinitions } from '../src/operator/crds.ts';
+import { chartFiles } from './chart/files.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const interfaces = [
@@ -93,11 +94,25 @@ function generateCrds(directory: string): void {
   }
 }
 
+/** Whether single files of a directory are, or have been made, what they are to be. */
+function generateFiles(directory: string, source: string, files: Map<string, string>): boolean {
+  const at = (name: string) => path.join(root, directory, name);
+  const other = [...files].filter(
+    ([name, text]) => !existsSync(at(name)) || readFileSync(at(name), 'utf8') !== text,
+  );
+  for (const [name, text] of other) {
+    if (checkOnly) console.error(`${directory}/${name} is not what ${source} gives. Run "npm run generate".`);
+    else writeFileSync(at(name), text);
+  }
+  return other.length === 0 || !checkOnly;
+}
+
 const checkOnly = process.argv.includes('--check');
 const done = [
   ...interfaces.map(({ proto, types }) =>
     generate(types, `proto/${proto}`, (directory) => generateInto(directory, proto)),
   ),
-  generate('charts/flashcopy-csi/crds', 'src/operator/resources.ts', generateCrds),
+  generate('charts/flashcopy-csi/files/crds', 'src/operator/resources.ts', generateCrds),
+  generateFiles('charts/flashcopy-csi', 'tools/chart', chartFiles()),
 ];
 process.exitCode = done.every(Boolean) ? 0 : 1;
