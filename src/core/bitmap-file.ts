@@ -95,10 +95,10 @@ export function* loadBitmap(memory: Memory, row: BitmapRow, bitmap: Bitmap): Pla
 }
 
 /** A page of a bitmap's file: 1024 words, null for a full one. */
-export type PageVisitor = (index: number, words: Uint32Array | null) => void;
+type PageVisitor = (index: number, words: Uint32Array | null) => void;
 
 /** The pages of the generation that the row names, as they are in its file; Damaged names the file and the place. */
-export function* readBitmap(memory: Memory, row: BitmapRow, visit: PageVisitor): Plan<void> {
+function* readBitmap(memory: Memory, row: BitmapRow, visit: PageVisitor): Plan<void> {
   if (row.gen === 0) return;
   const file = bitmapFile(row.id, row.gen);
   const block = memory.take(CHUNK * BLOCK);

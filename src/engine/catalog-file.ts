@@ -115,7 +115,7 @@ export function putMetaSum(db: DatabaseSync): void {
 }
 
 /** Looks at the catalog without changing anything. Nobody else may have it open. */
-export function lookAt<T>(file: string, look: (db: DatabaseSync) => T): T {
+function lookAt<T>(file: string, look: (db: DatabaseSync) => T): T {
   const files = ['-wal', '-shm'].map((ending) => file + ending).filter((name) => !fs.existsSync(name));
   return told(file, () => {
     const db = new DatabaseSync(file, { readOnly: true });
