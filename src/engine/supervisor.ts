@@ -105,11 +105,12 @@ class Supervisor {
     try {
       return await this.keepRunning();
     } finally {
-      process.removeListener('SIGTERM', onSignal).removeListener('SIGINT', onSignal);
       // Closed first: with nobody left to answer, the kernel ends the connection and unmounting waits for nothing.
       fs.closeSync(this.fuseFd);
       fs.closeSync(this.shmFd);
       await unmountLazily(this.mountDir);
+      // Last: a signal that comes late must not leave a mount behind.
+      process.removeListener('SIGTERM', onSignal).removeListener('SIGINT', onSignal);
     }
   }
 

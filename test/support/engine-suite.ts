@@ -7,13 +7,17 @@ import type { ErrorCode } from '../../src/base/errors.ts';
 import type { VolumeInfo } from '../../src/base/model.ts';
 import { Cleanup } from './cleanup.ts';
 import { GiB, temporaryDirectory } from './disks.ts';
-import { Standalone, untilCopied } from './standalone.ts';
+import { Standalone, type Surroundings, untilCopied } from './standalone.ts';
 
 export class EngineSuite {
   /** Undone after the suite. */
-  readonly cleanup = new Cleanup();
+  readonly cleanup: Cleanup;
   #standalone: Standalone | undefined;
   #directory = '';
+
+  constructor(cleanup = new Cleanup()) {
+    this.cleanup = cleanup;
+  }
 
   /** A directory for whatever the tests need beside the pool. */
   get directory(): string {
@@ -42,8 +46,9 @@ export class EngineSuite {
     pool = path.join(this.#directory, 'pool'),
     more: string[] = [],
     role = 'standalone',
+    surroundings: Surroundings = {},
   ): Promise<Standalone> {
-    this.#standalone = await Standalone.start(this.cleanup, pool, more, role);
+    this.#standalone = await Standalone.start(this.cleanup, pool, more, role, surroundings);
     return this.#standalone;
   }
 

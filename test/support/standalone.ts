@@ -27,6 +27,9 @@ export function standaloneCommand(pool: string, endpoint: string, role = 'standa
   return [process.execPath, program, role, '--pool', pool, '--endpoint', `unix://${endpoint}`];
 }
 
+/** Node.js' own options for it, and its environment beside the test's. */
+export type Surroundings = { nodeOptions?: string[]; environment?: NodeJS.ProcessEnv };
+
 /** Where an engine keeps what must not outlive the boot. The pool itself need not exist. */
 export function runDirectoryOf(pool: string): string {
   const real = path.join(realpathSync(path.dirname(pool)), path.basename(pool));
@@ -92,13 +95,15 @@ export class Standalone {
     pool: string,
     more: string[] = [],
     role = 'standalone',
+    { nodeOptions = [], environment = {} }: Surroundings = {},
   ): Promise<Standalone> {
     mkdirSync(pool, { recursive: true });
     const endpoint = `${pool}.sock`;
     const [command, ...args] = standaloneCommand(pool, endpoint, role);
     // In a process group of its own: a Ctrl-C in the terminal must not end it before what is mounted on it.
-    const supervisor = spawn(command!, [...args, ...more], {
+    const supervisor = spawn(command!, [...nodeOptions, ...args, ...more], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
       detached: true,
     });
     let output = '';
@@ -127,6 +132,10 @@ export class Standalone {
 
   get output(): string {
     return this.#output();
+  }
+
+  get supervisorPid(): number {
+    return this.#supervisor.pid!;
   }
 
   /** The process that holds FlashCopy, or the one that serves CSI: not the one that starts them again. */
