@@ -2,8 +2,9 @@
  * The block devices of the volumes: loop devices over the files of the FUSE mount, with direct I/O and sectors of 4096.
  *
  * What is attached is read from the system each time. A loop device is ours if its backing file is named
- * <mount>/<volume id> and lies on the filesystem with our mount's device number; the name alone is not enough, because
- * loop devices are shared by all containers of a machine and another engine may have a mount of the same name.
+ * <mount>/<volume id> and lies on the filesystem with our mount's device number: an engine that was killed with its
+ * supervisor may have left devices on its own mount, of the same name. Those of other engines of this machine, in other
+ * containers, have other names (run-dir.ts): nothing is asked about them.
  *
  * Everything that asks the mount, and everything that opens, closes or sets a device, happens in a process of its own:
  * it can wait for answers or for writeback that this engine has to give, and a thread of the engine that waited for

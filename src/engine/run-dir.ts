@@ -1,12 +1,16 @@
 /**
  * The run directory of a pool's engine: what exists only while it runs.
  *
- *   mnt          where the volumes' files are mounted (FUSE)
+ *   mnt-*        where the volumes' files are mounted (FUSE)
  *   engine.pid   pid of the engine process, for people and for tests
  *   cache/       the engine's compiled sources
  *
- * It is named after the pool's real path: whoever holds the pool's lock has it to himself, and what is found in it was
- * left by an engine that died.
+ * It is named after the pool's real path, and the mount after the directory that is there. Whoever holds the pool's lock
+ * has it to himself, and what is found in it was left by an engine that died.
+ *
+ * So no two engines of a machine have mounts of the same name, although in each of several containers the pool may be at
+ * the same path. That is what tells whose a loop device is, also when nobody answers for it any more: loop devices are
+ * shared by all containers, and know their file by its name.
  */
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
@@ -27,9 +31,10 @@ export type RunDir = {
 export function runDirOf(poolDir: string, base = BASE): RunDir {
   const hash = createHash('sha256').update(poolDir).digest('hex').slice(0, 12);
   const dir = path.join(base, hash);
+  const { dev, ino } = fs.statSync(poolDir, { bigint: true });
   return {
     dir,
-    mountDir: path.join(dir, 'mnt'),
+    mountDir: path.join(dir, `mnt-${dev.toString(16)}-${ino.toString(16)}`),
     pidFile: path.join(dir, 'engine.pid'),
     cacheDir: path.join(dir, 'cache'),
   };
@@ -55,5 +60,7 @@ export function removeRunDir({ dir, mountDir, pidFile, cacheDir }: RunDir): void
   fs.rmSync(pidFile, { force: true });
   fs.rmSync(cacheDir, { recursive: true, force: true });
   // rmdir and not rm -r: should the mount still be there, this must fail rather than delete volumes.
-  for (const made of [mountDir, dir]) if (fs.existsSync(made)) fs.rmdirSync(made);
+  if (fs.existsSync(mountDir)) fs.rmdirSync(mountDir);
+  // Not while the mount of another container's pool is in it.
+  if (fs.existsSync(dir) && fs.readdirSync(dir).length === 0) fs.rmdirSync(dir);
 }

@@ -2,23 +2,23 @@
  * Clears away what an engine left that was killed together with its supervisor: the mount, whose server is gone for
  * good, and the loop devices over its files.
  *
- * The pool's lock is held, so nobody serves that mount. Unused devices are detached. One that is in use (a filesystem
- * is mounted on it, all its I/O fails) is marked, so that the kernel detaches it when its last user is gone.
+ * The pool's lock is held, so nobody serves that mount, and no other engine has a mount of that name. Unused devices are
+ * detached. One that is in use (a filesystem is mounted on it, all its I/O fails) is marked, so that the kernel detaches
+ * it when its last user is gone.
  */
 import path from 'node:path';
 import { log } from '../base/log.ts';
 import { mountAt } from '../sys/mount.ts';
 import { run } from '../sys/run.ts';
 import { openersOf, userOfDevice } from './device-users.ts';
-import { backingOf, loopDevices } from './loop-devices.ts';
+import { loopDevices } from './loop-devices.ts';
 import { type RunDir, unmountLazily } from './run-dir.ts';
 
 export async function clearStale({ mountDir }: RunDir): Promise<void> {
   if (mountAt(mountDir) === undefined) return;
   log.warn('an engine was killed with its supervisor: what it left is cleared away', { mount: mountDir });
   for (const { device, file } of loopDevices()) {
-    // One that answers is another container's, whose mount has the same name. Ours cannot.
-    if (path.dirname(file) !== mountDir || (await backingOf(device)) !== undefined) continue;
+    if (path.dirname(file) !== mountDir) continue;
     const user = await userOfDevice(device, (await openersOf(new Set([device]))).get(device));
     if (user !== undefined)
       log.warn('a device of the dead engine is in use: end that use', { device, user: user.what });

@@ -2,6 +2,7 @@
  * For test suites on real devices: an engine on a fresh pool for the whole suite, and nothing left after it.
  */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { ErrorCode } from '../../src/base/errors.ts';
 import type { VolumeInfo } from '../../src/base/model.ts';
@@ -79,7 +80,8 @@ export class EngineSuite {
    */
   async servedFile(name: string): Promise<string> {
     const { id } = await this.engine.getVolume(name);
-    return path.join(this.standalone.runDirectory, 'mnt', `${id}`);
+    const [mount] = readdirSync(this.standalone.runDirectory).filter((entry) => entry.startsWith('mnt-'));
+    return path.join(this.standalone.runDirectory, mount!, `${id}`);
   }
 
   /** Runs an engine on the suite's pool for as long as it is used. */
