@@ -29,6 +29,7 @@ const root = path.resolve(import.meta.dirname, '..');
 const interfaces = [
   { proto: 'flashcopy/engine/v1/engine.proto', types: 'src/api/generated' },
   { proto: 'csi/v1/csi.proto', types: 'src/csi/generated' },
+  { proto: 'pluginregistration/v1/registration.proto', types: 'src/csi/node/generated' },
 ];
 
 const options = [

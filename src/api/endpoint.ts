@@ -8,8 +8,8 @@ export const DEFAULT_ENDPOINT = 'unix:///run/flashcopy/flashcopy.sock';
 
 export type Endpoint = { kind: 'unix'; path: string } | { kind: 'tls'; address: string };
 
-/** The kernel keeps 108 bytes for a socket's path, with a zero at the end; the server adds ".new" for a while. */
-const PATH_BYTES_MAX = 103;
+/** The kernel keeps 108 bytes for a socket's path, with a zero at the end; the server adds "." and ".new" for a while. */
+const PATH_BYTES_MAX = 102;
 
 const invalid = (message: string) => new FlashCopyError('InvalidArgument', message);
 

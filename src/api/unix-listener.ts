@@ -31,7 +31,8 @@ export async function listenOnUnix(server: Server, endpoint: string): Promise<Li
     );
   }
   // Made beside its place and then moved there: somebody who looks during a restart finds the old socket or the new.
-  const fresh = `${socketPath}.new`;
+  // Who watches the directory for sockets, as kubelet does, takes no notice of a name with a dot before it.
+  const fresh = path.join(path.dirname(socketPath), `.${path.basename(socketPath)}.new`);
   rmSync(fresh, { force: true });
 
   await bind(server, fresh);

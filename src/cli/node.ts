@@ -1,5 +1,6 @@
 /** `flashcopy node`: CSI's node service for the engine of one node, and what kubelet and Prometheus ask besides. */
 import type { Command } from 'commander';
+import { socketPathOf } from '../api/endpoint.ts';
 import type { Listening } from '../api/unix-listener.ts';
 import { examples } from './context.ts';
 import { CSI_ENDPOINT, defaultNodeId } from './csi.ts';
@@ -7,7 +8,8 @@ import { addMetricsOption, type ConnectionOptions, type MetricsOptions } from '.
 import { serveUntilStopped } from './service-process.ts';
 import { version } from './version.ts';
 
-type NodeOptions = ConnectionOptions & MetricsOptions & { csiEndpoint: string };
+type NodeOptions = ConnectionOptions &
+  MetricsOptions & { csiEndpoint: string; registrationDir?: string; kubeletCsiPath?: string };
 
 export function addNodeCommand(program: Command): void {
   const node = program
@@ -15,7 +17,19 @@ export function addNodeCommand(program: Command): void {
     .description("serve CSI's node service, for the engine of this node")
     .requiredOption(...CSI_ENDPOINT);
   addMetricsOption(node)
-    .addHelpText('after', examples('flashcopy node --csi-endpoint unix:///run/flashcopy/csi.sock'))
+    .option('--registration-dir <dir>', "kubelet's plugins_registry: the driver registers itself there")
+    .option(
+      '--kubelet-csi-path <path>',
+      'the socket of --csi-endpoint, as kubelet sees it (default: the same)',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        'flashcopy node --csi-endpoint unix:///run/flashcopy/csi.sock',
+        'flashcopy node --csi-endpoint unix:///csi/csi.sock --registration-dir /registration \\',
+        '  --kubelet-csi-path /var/lib/kubelet/plugins/csi.flashcopy.dev/csi.sock',
+      ),
+    )
     .action(async (_options: object, command: Command) => {
       await serveNodeRole(command.optsWithGlobals<NodeOptions>());
     });
@@ -30,16 +44,30 @@ async function serveNodeRole(options: NodeOptions): Promise<void> {
   const engine = new RemoteEngine(options.endpoint);
   const nodeId = options.nodeId ?? defaultNodeId();
   const registry = newRegistry();
-  const servers: Listening[] = [];
+  const observer = csiCallMetrics(registry);
+  const servers: Listening[] = [
+    await serveNode({ endpoint: options.csiEndpoint, version: version(), observer, engine, nodeId }),
+  ];
+  // After the services, which kubelet calls before it takes the driver.
+  const registration = await registered(options);
+  if (registration !== undefined) servers.unshift(registration);
   if (options.metricsListen !== undefined) {
-    const live = async () => undefined; // it answers
-    const ready = () => checkEngine(engine);
+    const live = async () => registration?.checkNotFailed();
+    const ready = async () => {
+      registration?.checkRegistered();
+      await checkEngine(engine);
+    };
     servers.push(await serveHealth({ listen: options.metricsListen, registry, live, ready }));
   }
-  const observer = csiCallMetrics(registry);
-  servers.push(
-    await serveNode({ endpoint: options.csiEndpoint, version: version(), observer, engine, nodeId }),
-  );
   await serveUntilStopped(...servers);
   engine.close();
+}
+
+async function registered({ registrationDir, kubeletCsiPath, csiEndpoint }: NodeOptions) {
+  if (registrationDir === undefined) return undefined;
+  const { Registration } = await import('../csi/node/registration.ts');
+  return Registration.serve({
+    directory: registrationDir,
+    csiPath: kubeletCsiPath ?? socketPathOf(csiEndpoint),
+  });
 }

@@ -3,7 +3,7 @@ import { FlashCopyError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import type { IdentityService } from './services.ts';
 
-const DRIVER_NAME = 'csi.flashcopy.dev';
+export const DRIVER_NAME = 'csi.flashcopy.dev';
 
 /** `probe` fails with the reason while the driver cannot do its work. */
 export function identityService(version: string, probe: () => Promise<void>): IdentityService {

@@ -30,11 +30,13 @@ export class RoleProcess {
   readonly socket: string;
   readonly client: CsiClient;
   readonly #process: ChildProcess;
+  readonly #undo: () => Promise<void>;
 
-  private constructor(socket: string, child: ChildProcess) {
+  private constructor(suite: EngineSuite, role: string, socket: string, child: ChildProcess) {
     this.socket = socket;
     this.client = new CsiClient(socket);
     this.#process = child;
+    this.#undo = suite.cleanup.defer(`stop the ${role}`, () => this.#stop());
   }
 
   static async start(suite: EngineSuite, role: string, args: string[]): Promise<RoleProcess> {
@@ -47,8 +49,7 @@ export class RoleProcess {
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       output = (output + text).slice(-20_000);
     });
-    const self = new RoleProcess(socket, child);
-    suite.cleanup.defer(`stop the ${role}`, () => self.#stop());
+    const self = new RoleProcess(suite, role, socket, child);
     await until(`the ${role} serves CSI`, () => {
       if (child.exitCode !== null) throw new Error(`the ${role} ended while starting:\n${output}`);
       return existsSync(socket);
@@ -57,8 +58,20 @@ export class RoleProcess {
     return self;
   }
 
+  /** Stops it in the orderly way, and checks that nothing is left. */
+  async stop(): Promise<void> {
+    await this.#undo();
+  }
+
+  async kill(): Promise<void> {
+    this.client.close();
+    this.#process.kill('SIGKILL');
+    await once(this.#process, 'exit');
+  }
+
   async #stop(): Promise<void> {
     this.client.close();
+    if (this.#process.signalCode === 'SIGKILL') return;
     if (this.#process.exitCode === null) {
       this.#process.kill('SIGTERM');
       await once(this.#process, 'exit');

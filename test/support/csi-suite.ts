@@ -45,6 +45,8 @@ export class CsiClient {
         new Service(`unix:${socket}`, credentials.createInsecure(), {
           'grpc.initial_reconnect_backoff_ms': 100,
           'grpc.max_reconnect_backoff_ms': 500,
+          // Not with others' clients of a socket whose server was killed.
+          'grpc.use_local_subchannel_pool': 1,
         }),
     );
     [this.identity, this.controller, this.groups, this.metadata, this.node] = made as [
