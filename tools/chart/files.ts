@@ -1,7 +1,8 @@
-/** What of the chart is written from its values (values.ts): values.yaml, values.schema.json and README.md. */
+/** What of the chart is written from its values (values.ts): values.yaml, values.schema.json, README.md; and the dashboard. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { dump } from 'js-yaml';
+import { dashboard } from './dashboard.ts';
 import type { Schema } from './schema.ts';
 import { values } from './values.ts';
 
@@ -19,6 +20,7 @@ export function chartFiles(): Map<string, string> {
     ],
     ['values.schema.json', `${JSON.stringify(schema, null, 2)}\n`],
     ['README.md', readme()],
+    ['files/dashboard.json', dashboard()],
   ]);
 }
 
