@@ -4,7 +4,8 @@
 #
 # The engine and the node role mount and attach devices: they run as root, privileged, with the host's /dev. The
 # controller needs no rights at all: run it as user 65532. The root filesystem may be read-only. What is written goes to
-# the pool, to /run/flashcopy and to the directory of the CSI socket.
+# the pool, to /run/flashcopy and to the directory of the CSI socket. The health check asks the roles where they serve their
+# metrics (--metrics-listen): 9751 for the engine, 9752 for the node role, 9753 for the controller.
 #
 # Two builds of one state of the sources from the same base images have the same layers: nothing in them bears the time of
 # the build.
@@ -29,7 +30,7 @@ ARG SOURCE_DATE_EPOCH=0
 RUN install -D "$(command -v node)" /out/usr/local/bin/node \
     && ln -s /opt/flashcopy/bin/flashcopy.js /out/usr/local/bin/flashcopy \
     && mkdir -p /out/opt/flashcopy \
-    && find dist -name '*.map' -delete \
+    && find dist node_modules \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \) -delete \
     && rm -rf node_modules/.bin node_modules/.package-lock.json \
     && mv LICENSE bin dist node_modules package.json proto /out/opt/flashcopy/ \
     && chmod -R u=rwX,go=rX /out \
@@ -75,6 +76,6 @@ LABEL org.opencontainers.image.title="flashcopy-csi" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 ENV NODE_ENV=production
-HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["flashcopy", "pool", "show"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["flashcopy", "health"]
 ENTRYPOINT ["flashcopy"]
 CMD ["--help"]

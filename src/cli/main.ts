@@ -10,6 +10,7 @@ import { addControllerCommand } from './controller.ts';
 import { addCsiCommand } from './csi.ts';
 import { addEngineCommand } from './engine.ts';
 import { addGroupCommands } from './group.ts';
+import { addHealthCommand } from './health.ts';
 import { addMapCommands } from './map.ts';
 import { addNodeCommand } from './node.ts';
 import { addPoolCommands } from './pool.ts';
@@ -50,6 +51,7 @@ function newProgram(): Command {
   addSnapshotCommands(program);
   addGroupCommands(program);
   addPoolCommands(program);
+  addHealthCommand(program);
   addTopCommand(program);
   return program;
 }

@@ -33,12 +33,14 @@ export class Docker {
   readonly #init: number;
   readonly #helpers: ChildProcess[] = [];
   readonly #path: string;
+  readonly #keepsData: boolean;
 
-  private constructor(directory: string, unshare: ChildProcess, init: number, bin: string) {
+  private constructor(directory: string, unshare: ChildProcess, init: number, keepsData: boolean) {
     this.directory = directory;
+    this.#keepsData = keepsData;
     this.#unshare = unshare;
     this.#init = init;
-    this.#path = `${bin}:${PATH}`;
+    this.#path = `${this.bin}:${PATH}`;
   }
 
   /** `dataDir`: to keep its images; only one daemon at a time may have it. */
@@ -75,10 +77,15 @@ export class Docker {
       if (unshare.exitCode !== null) throw new Error(`no Docker daemon: ${readFileSync(log, 'utf8')}`);
       return childOf(unshare.pid!);
     });
-    docker = new Docker(directory, unshare, pid, path.join(directory, 'bin'));
+    docker = new Docker(directory, unshare, pid, options.dataDir !== undefined);
     await docker.#connect();
     await docker.#untilItAnswers();
     return docker;
+  }
+
+  /** Programs in it come before the machine's. */
+  get bin(): string {
+    return path.join(this.directory, 'bin');
   }
 
   /** Runs a program in the daemon's namespaces, `docker` or what uses it, to its end. */
@@ -88,6 +95,11 @@ export class Docker {
 
   attempt(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
     return attempt('nsenter', this.#entering(command, args, options), this.#with(options));
+  }
+
+  /** How to run a program there from a shell or a program of one's own. */
+  entering(command: string, ...args: string[]): { words: string[]; env: NodeJS.ProcessEnv } {
+    return { words: ['nsenter', ...this.#entering(command, args, {})], env: this.#with({}).env! };
   }
 
   #entering(command: string, args: readonly string[], { cwd = process.cwd() }: CommandOptions): string[] {
@@ -148,7 +160,8 @@ export class Docker {
     if (!ended()) {
       const mounts = await this.attempt('sh', ['-c', 'cat /proc/[0-9]*/mountinfo']);
       await detachLoopDevices(mounts.stdout);
-      process.kill(this.#init, 'SIGTERM');
+      // In order only where what it has is used again: the other way is quicker, and nothing can delay it.
+      process.kill(this.#init, this.#keepsData ? 'SIGTERM' : 'SIGKILL');
     }
     await until('the Docker daemon has stopped', ended, STOP_MS).catch(() => this.#unshare.kill('SIGKILL'));
     await until('the Docker daemon has ended', ended, STOP_MS);

@@ -43,6 +43,8 @@ mkdir /run/lock
 # The name server that slirp4netns is.
 echo nameserver 10.0.2.3 >/run/resolv.conf
 mount --bind /run/resolv.conf /etc/resolv.conf
+cp /etc/hosts /run/hosts
+mount --bind /run/hosts /etc/hosts
 # What is mounted in a container with propagation is to be seen here, as on any machine.
 mount --make-rshared /
 ip link set lo up

@@ -81,7 +81,7 @@ describe('The image', () => {
     const health = ['--health-interval', '1s', '--health-start-period', '1s'];
     await docker.run('docker', [
       ...['run', '--detach', '--name', name, '--privileged', ...READ_ONLY, ...mounts, ...health, IMAGE],
-      ...['engine', '--pool', '/var/lib/flashcopy/pool'],
+      ...['engine', '--pool', '/var/lib/flashcopy/pool', '--metrics-listen', '0.0.0.0:9751'],
     ]);
     cleanup.defer('remove the engine', () => docker.run('docker', ['rm', '--force', name]));
     const inEngine = (...args: string[]) =>
