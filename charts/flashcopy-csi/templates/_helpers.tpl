@@ -64,7 +64,7 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 
 {{- define "flashcopy.controllerSecret" -}}
 {{- if eq .Values.tls.source "secrets" -}}
-{{ required "tls.source is \"secrets\": name the controller's Secret in tls.secrets.controller" .Values.tls.secrets.controller }}
+{{ .Values.tls.secrets.controller }}
 {{- else -}}
 {{ include "flashcopy.fullname" . }}-controller-tls
 {{- end }}
@@ -72,7 +72,7 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 
 {{- define "flashcopy.engineSecret" -}}
 {{- if eq .Values.tls.source "secrets" -}}
-{{ required "tls.source is \"secrets\": name the engines' Secret in tls.secrets.engine" .Values.tls.secrets.engine }}
+{{ .Values.tls.secrets.engine }}
 {{- else -}}
 {{ include "flashcopy.fullname" . }}-engine-tls
 {{- end }}
