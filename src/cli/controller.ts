@@ -2,11 +2,15 @@
  * `flashcopy controller`: CSI's controller services for the engines of all nodes. It finds them from its arguments, or, in
  * Kubernetes, from the pods that they run in; then it can run the operator for the custom resources besides.
  */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
+import type { Registry } from 'prom-client';
 import type { RemoteEngine } from '../api/client.ts';
 import type { TlsDirectory } from '../api/tls-directory.ts';
 import type { Listening } from '../api/unix-listener.ts';
 import type { NodeEngines } from '../csi/engines.ts';
+import type { KubeClient } from '../kube/client.ts';
 import { examples } from './context.ts';
 import { CSI_ENDPOINT } from './csi.ts';
 import {
@@ -31,6 +35,7 @@ type ControllerOptions = ConnectionOptions &
     csiEndpoint: string;
     engine: NodeAddress[];
     kubernetes?: boolean;
+    operator?: boolean;
     namespace: string;
     engineSelector: string;
   };
@@ -49,6 +54,10 @@ export function addControllerCommand(program: Command): void {
     .option('--kubernetes', 'find the engines by their pods, in the cluster of this pod or of KUBECONFIG')
     .option('--namespace <name>', 'the namespace of the engines', 'flashcopy-system')
     .option(
+      '--operator',
+      'make true what the custom resources say, if this controller leads (with --kubernetes)',
+    )
+    .option(
       '--engine-selector <labels>',
       'which pods there are engines',
       'app.kubernetes.io/name=flashcopy-csi,app.kubernetes.io/component=engine',
@@ -57,7 +66,7 @@ export function addControllerCommand(program: Command): void {
     .addHelpText(
       'after',
       examples(
-        'flashcopy controller --csi-endpoint unix:///csi/csi.sock --tls-dir /etc/flashcopy/tls --kubernetes \\',
+        'flashcopy controller --csi-endpoint unix:///csi/csi.sock --tls-dir /etc/flashcopy/tls --kubernetes --operator \\',
         '  --namespace flashcopy-system --metrics-listen 0.0.0.0:9753',
         'flashcopy controller --csi-endpoint unix:///csi/csi.sock --tls-dir /etc/flashcopy/tls \\',
         '  --engine node-1=10.0.0.7:9750 --engine node-2=10.0.0.8:9750',
@@ -67,6 +76,8 @@ export function addControllerCommand(program: Command): void {
       const options = command.optsWithGlobals<ControllerOptions>();
       if (options.tlsDir === undefined)
         command.error('error: a controller needs --tls-dir: over a network there is only mutual TLS');
+      if (options.operator && !options.kubernetes)
+        command.error('error: --operator needs --kubernetes: that is where the custom resources are');
       if (options.kubernetes && options.engine.length > 0)
         command.error('error: engines are found by --kubernetes or named by --engine, not both');
       await runController(options, await controllerTls(options.tlsDir!));
@@ -87,9 +98,11 @@ async function runController(options: ControllerOptions, tls: TlsDirectory): Pro
     };
     servers.push(await serveHealth({ listen: options.metricsListen, registry, live, ready }));
   }
-  const { engines, stop } = options.kubernetes
-    ? await enginesOfPods(options, tls)
+  const kube = options.kubernetes ? await kubeClient() : undefined;
+  const { engines, stop } = kube
+    ? await enginesOfPods(kube, options, tls)
     : await fixedEngines(options.engine, tls);
+  if (kube && options.operator) servers.push(await startOperator(kube, engines, options, registry));
   const { csiEndpoint: endpoint } = options;
   const observer = csiCallMetrics(registry);
   servers.push(await serveController({ endpoint, version: version(), observer, engines }));
@@ -98,15 +111,35 @@ async function runController(options: ControllerOptions, tls: TlsDirectory): Pro
   await stop();
 }
 
+async function kubeClient(): Promise<KubeClient> {
+  const { KubeClient: Client, kubeConfig } = await import('../kube/client.ts');
+  return new Client(kubeConfig());
+}
+
+/** In a pod the host name is the pod's; another process of that name may be about to end. */
+const identity = () => `${hostname()}_${randomUUID().slice(0, 8)}`;
+
+async function startOperator(
+  client: KubeClient,
+  engines: NodeEngines,
+  { namespace }: ControllerOptions,
+  registry: Registry,
+): Promise<Listening> {
+  const { Operator } = await import('../operator/operator.ts');
+  const operator = new Operator({ client, engines, registry, namespace, identity: identity() });
+  // CSI is served also while the custom resources are not there.
+  operator.start();
+  return operator;
+}
+
 type Engines = { engines: NodeEngines; stop(): Promise<void> };
 
 async function enginesOfPods(
+  client: KubeClient,
   { namespace, engineSelector: selector }: ControllerOptions,
   tls: TlsDirectory,
 ): Promise<Engines> {
-  const { KubeClient, kubeConfig } = await import('../kube/client.ts');
   const { EnginePods } = await import('../kube/engine-pods.ts');
-  const client = new KubeClient(kubeConfig());
   const port = ENGINE_PORT;
   const engines = await EnginePods.start({ client, namespace, selector, port, tls, awayMs: AWAY_MS });
   return { engines, stop: () => engines.stop() };

@@ -43,7 +43,9 @@ function codeOf(status: number): ErrorCode {
   return status === 0 || status === 429 || status >= 500 ? 'Unavailable' : 'InvalidArgument';
 }
 
-const isMissing = (error: unknown) => error instanceof KubeError && error.status === 404;
+/** The object was changed by somebody else since it was read, or is there already. */
+export const isConflict = (error: unknown) => error instanceof KubeError && error.status === 409;
+export const isMissing = (error: unknown) => error instanceof KubeError && error.status === 404;
 
 /** Of the pod that this runs in, or what KUBECONFIG names. */
 export function kubeConfig(): KubeConfig {
@@ -118,7 +120,7 @@ export class KubeClient {
       context.setHeaderParam('Content-Type', CONTENT_TYPES[type]);
       context.setBody(JSON.stringify(body));
     }
-    context.setSignal(AbortSignal.timeout(timeoutMs));
+    context.setSignal(AbortSignal.timeout(Math.ceil(timeoutMs)));
     const asked = `${method} ${path}`;
     const { status, text } = await this.send(context, asked);
     if (status >= 200 && status < 300) return JSON.parse(text) as Answer;

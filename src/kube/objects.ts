@@ -17,9 +17,40 @@ export type ObjectMeta = {
 export type KubeObject = { apiVersion?: string; kind?: string; metadata: ObjectMeta };
 export type KubeList<Item> = { metadata: { resourceVersion?: string }; items: Item[] };
 
+type PodVolume = { name: string; persistentVolumeClaim?: { claimName: string }; ephemeral?: object };
+type PodCondition = { type: string; status: string; reason?: string; message?: string };
 export type Pod = KubeObject & {
-  spec: { nodeName?: string };
-  status?: { phase?: string; podIP?: string };
+  spec: { nodeName?: string; volumes?: PodVolume[] };
+  status?: { phase?: string; podIP?: string; conditions?: PodCondition[] };
 };
 
-export type Node = KubeObject;
+export type Node = KubeObject & {
+  spec?: { unschedulable?: boolean };
+  status?: { conditions?: PodCondition[] };
+};
+
+type DataSource = { apiGroup?: string; kind: string; name: string; namespace?: string };
+export type Claim = KubeObject & {
+  spec: {
+    volumeName?: string;
+    storageClassName?: string;
+    dataSource?: DataSource;
+    dataSourceRef?: DataSource;
+  };
+  status?: { phase?: string };
+};
+
+export type PersistentVolume = KubeObject & {
+  spec: { csi?: { driver: string; volumeHandle: string }; claimRef?: { uid?: string } };
+};
+
+export type StorageClass = KubeObject & { provisioner: string; volumeBindingMode?: string };
+
+export type VolumeSnapshot = KubeObject & {
+  spec: { source: { persistentVolumeClaimName?: string } };
+  status?: { boundVolumeSnapshotContentName?: string; readyToUse?: boolean };
+};
+export type VolumeSnapshotContent = KubeObject & {
+  spec: { driver: string };
+  status?: { snapshotHandle?: string };
+};

@@ -2,6 +2,7 @@
  * The custom resources of flashcopy.dev/v1alpha1. The CRDs in the chart are generated from this file, and the types that
  * the operator works with are inferred from it.
  */
+import type { KubeObject } from '../kube/objects.ts';
 import {
   choice,
   conditions,
@@ -14,6 +15,7 @@ import {
   optional,
   type Rule,
   record,
+  type TypeOf,
   text,
   texts,
   time,
@@ -22,6 +24,7 @@ import {
 
 export const GROUP = 'flashcopy.dev';
 export const VERSION = 'v1alpha1';
+export const API_VERSION = `${GROUP}/${VERSION}`;
 
 type Column = { name: string; type: string; jsonPath: string; description?: string; priority?: number };
 export type Resource<Spec, Status> = {
@@ -267,6 +270,7 @@ export const scheduleResource = {
   ),
   status: record('What it did.', {
     lastScheduleTime: optional(time('The time of the latest run, as the schedule has it.')),
+    decidedTime: optional(time('Up to here every run was made, or left out: suspended, or too late.')),
     lastSuccessfulTime: optional(
       time('The time of the latest run that made everything that it was to make.'),
     ),
@@ -301,3 +305,16 @@ export const scheduleResource = {
     AGE,
   ],
 } satisfies Resource<unknown, unknown>;
+
+export type FlashCopyMapping = KubeObject & {
+  spec: TypeOf<typeof mappingResource.spec>;
+  status?: TypeOf<typeof mappingResource.status>;
+};
+export type FlashCopySync = KubeObject & {
+  spec: TypeOf<typeof syncResource.spec>;
+  status?: TypeOf<typeof syncResource.status>;
+};
+export type FlashCopySchedule = KubeObject & {
+  spec: TypeOf<typeof scheduleResource.spec>;
+  status?: TypeOf<typeof scheduleResource.status>;
+};

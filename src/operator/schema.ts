@@ -17,7 +17,7 @@ export type Field<Type, P extends Presence = Presence> = {
 type Fields = Readonly<Record<string, Field<unknown>>>;
 
 type Present<F extends Fields> = { [K in keyof F]: F[K]['presence'] extends 'optional' ? never : K }[keyof F];
-type TypeOf<F> = F extends Field<infer Type> ? Type : never;
+export type TypeOf<F> = F extends Field<infer Type> ? Type : never;
 type RecordOf<F extends Fields> = { [K in Present<F>]: TypeOf<F[K]> } & {
   [K in Exclude<keyof F, Present<F>>]?: TypeOf<F[K]>;
 };
