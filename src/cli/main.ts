@@ -5,6 +5,7 @@
 import process from 'node:process';
 import { Command, CommanderError, Option } from 'commander';
 import { FlashCopyError } from '../base/errors.ts';
+import { addCheckCommand } from './check.ts';
 import { examples } from './context.ts';
 import { addControllerCommand } from './controller.ts';
 import { addCsiCommand } from './csi.ts';
@@ -52,6 +53,7 @@ function newProgram(): Command {
   addGroupCommands(program);
   addPoolCommands(program);
   addHealthCommand(program);
+  addCheckCommand(program);
   addTopCommand(program);
   return program;
 }

@@ -98,7 +98,7 @@ export function* loadBitmap(memory: Memory, row: BitmapRow, bitmap: Bitmap): Pla
 type PageVisitor = (index: number, words: Uint32Array | null) => void;
 
 /** The pages of the generation that the row names, as they are in its file; Damaged names the file and the place. */
-function* readBitmap(memory: Memory, row: BitmapRow, visit: PageVisitor): Plan<void> {
+export function* readBitmap(memory: Memory, row: BitmapRow, visit: PageVisitor): Plan<void> {
   if (row.gen === 0) return;
   const file = bitmapFile(row.id, row.gen);
   const block = memory.take(CHUNK * BLOCK);

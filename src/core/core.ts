@@ -90,7 +90,8 @@ export class Core {
       this.reclaiming || this.checkpointing || [...state.mappings.values()].some((m) => m.running);
     while (busy()) yield op.sleep(5);
     yield* checkpoint(state);
-    state.engine.clean = true;
+    // What could not be filled keeps its records in the log.
+    state.engine.clean = state.log.records.length === 0;
     // A file that a crash left with more than its volume holds stays one.
     const rows = [...state.volumes.values()].filter((v) => v.row.sparse && !v.sparse);
     yield* state.commit(rows.map((v) => ({ table: 'volume', key: v.id, row: { ...v.row, sparse: false } })));

@@ -19,6 +19,10 @@ import type { VolumeRow } from './rows.ts';
 import type { State } from './state.ts';
 import type { Epoch, Volume } from './volume.ts';
 
+/** A child that holds everything reads nothing here. */
+const readersOf = (volume: Volume): Volume[] =>
+  volume.children.filter((child) => child.held !== null && child.held.count < child.grains);
+
 export class Damage {
   private readonly state: State;
   private readonly contents = new Map<Volume, string>();
@@ -92,7 +96,7 @@ export class Damage {
       this.lost.push(volume.row);
     }
     this.suspend(volume, reason);
-    for (const child of volume.children) this.lose(child, `it reads through ${volume.name}: ${reason}`);
+    for (const child of readersOf(volume)) this.lose(child, `it reads through ${volume.name}: ${reason}`);
   }
 
   /** Whether the data of one that it reads through is not there either. */
@@ -103,7 +107,7 @@ export class Damage {
 
   private wait(volume: Volume, reason: string): void {
     this.suspend(volume, reason);
-    for (const child of volume.children) this.wait(child, `it reads through ${volume.name}: ${reason}`);
+    for (const child of readersOf(volume)) this.wait(child, `it reads through ${volume.name}: ${reason}`);
   }
 
   private suspend(volume: Volume, reason: string): void {

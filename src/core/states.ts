@@ -34,3 +34,5 @@ export function transition(name: string, from: MappingState, to: MappingState): 
   }
   return to;
 }
+
+export const isState = (state: string): boolean => Object.hasOwn(allowed, state);

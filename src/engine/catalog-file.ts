@@ -115,7 +115,7 @@ export function putMetaSum(db: DatabaseSync): void {
 }
 
 /** Looks at the catalog without changing anything. Nobody else may have it open. */
-function lookAt<T>(file: string, look: (db: DatabaseSync) => T): T {
+export function lookAt<T>(file: string, look: (db: DatabaseSync) => T): T {
   const files = ['-wal', '-shm'].map((ending) => file + ending).filter((name) => !fs.existsSync(name));
   return told(file, () => {
     const db = new DatabaseSync(file, { readOnly: true });
@@ -172,5 +172,11 @@ function damagedRow(stored: StoredRow, file: string): DamagedRow {
 /** Damage to the tree of pages could hide rows, which no checksum of a row can tell. */
 export function checkPages(db: DatabaseSync, file: string): void {
   const found = db.prepare('PRAGMA quick_check(1)').get()?.['quick_check'];
+  if (found !== 'ok') throw damaged(file, String(found));
+}
+
+/** The same, and all else that SQLite can find: for a check that has the time. */
+export function checkAllPages(db: DatabaseSync, file: string): void {
+  const found = db.prepare('PRAGMA integrity_check(1)').get()?.['integrity_check'];
   if (found !== 'ok') throw damaged(file, String(found));
 }

@@ -130,8 +130,8 @@ function checkedLogBytes(dir: string, bytes: number): number {
   );
 }
 
-/** Zeros, really written: an extent that is allocated but unwritten costs a metadata write at its first flush. */
-function writeLog(dir: string, bytes: number): void {
+/** Takes its name when it is whole. Zeros, really written: an extent that is allocated but unwritten costs a metadata write at its first flush. */
+export function writeLog(dir: string, bytes: number): void {
   const fresh = path.join(dir, 'log.new');
   const zeros = Buffer.alloc(LOG_CHUNK_BYTES);
   const fd = fs.openSync(fresh, 'w', 0o600);

@@ -27,6 +27,12 @@ export class Reserve {
     return stat !== undefined && stat.size === RESERVE_BYTES && stat.blocks * 512 >= RESERVE_BYTES;
   }
 
+  /** Whether it may take its space: never the last. */
+  hasRoom(): boolean {
+    const { bavail, bsize } = fs.statfsSync(this.directory);
+    return bavail * bsize >= FREE_BYTES_MIN;
+  }
+
   /** Gives its space back. False: there was none to give. */
   release(): boolean {
     const stat = fs.statSync(this.file, { throwIfNoEntry: false });
@@ -37,9 +43,7 @@ export class Reserve {
 
   /** Makes it anew when the pool has space for it; does nothing when it is there or space is short. */
   restore(): void {
-    if (this.present()) return;
-    const { bavail, bsize } = fs.statfsSync(this.directory);
-    if (bavail * bsize < FREE_BYTES_MIN) return;
+    if (this.present() || !this.hasRoom()) return;
     try {
       this.fill();
     } catch (error) {

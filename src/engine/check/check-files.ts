@@ -1,0 +1,112 @@
+/**
+ * The files of a pool beside what the rows name: data files that are missing or short, files that are nobody's, the
+ * reserve.
+ *
+ * A file that no row names is removed, where every row can be read. Not if it holds data and has a number that the
+ * catalog has not given out yet: then the catalog is older than the file, and the file may be a volume's.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { bitmapFile } from '../../core/bitmap-file.ts';
+import { dataFile } from '../../core/volume.ts';
+import { SEEK_DATA, seek } from '../../sys/libc.ts';
+import { badDataFile } from '../data-files.ts';
+import { Reserve } from '../reserve.ts';
+import { type Finding, finding } from './findings.ts';
+import type { PoolImage } from './pool-image.ts';
+
+const OURS = new Set([
+  'engine.lock',
+  'catalog.db',
+  'catalog.db-wal',
+  'catalog.db-shm',
+  'reserve',
+  'log',
+  'volumes',
+  'bitmaps',
+]);
+/** What a filesystem has of its own, and what an engine that tries out the directory may leave. */
+const NOT_OURS = /^(lost\+found|\.check\..*)$/;
+
+export function fileFindings(image: PoolImage): Finding[] {
+  return [...dataFindings(image), ...strangers(image), ...orphans(image), ...reserveFindings(image)];
+}
+
+function dataFindings(image: PoolImage): Finding[] {
+  return [...image.volumes.values()].flatMap((v) => {
+    const error = badDataFile(image.dir, v);
+    if (error === null) return [];
+    const remedy = `Put the file back as it was, before an engine is started: those that read through others are lost then.`;
+    return [finding(dataFile(v.file).path, `${v.name}: ${error}`, { volumes: image.withReaders(v), remedy })];
+  });
+}
+
+function listed(image: PoolImage, below: string): string[] {
+  const dir = path.join(image.dir, below);
+  if (!fs.existsSync(dir)) return [];
+  return fs.readdirSync(dir).map((name) => path.join(below, name));
+}
+
+const DATA = /^volumes\/(\d+)\.data$/;
+const BITMAP = /^bitmaps\/(\d+)\.(\d+)$/;
+
+function strangers(image: PoolImage): Finding[] {
+  const top = listed(image, '').filter(
+    (name) => !OURS.has(name) && !NOT_OURS.test(name) && name !== 'log.new',
+  );
+  const below = [
+    ...listed(image, 'volumes').filter((name) => !DATA.test(name)),
+    ...listed(image, 'bitmaps').filter((name) => !BITMAP.test(name)),
+  ];
+  const remedy = 'It does no harm. Move it away; a repair leaves it where it is.';
+  return [...top, ...below].map((name) => finding(name, 'it is no file of a pool', { remedy }));
+}
+
+function orphans(image: PoolImage): Finding[] {
+  const found = listed(image, '').includes('log.new')
+    ? [leftover('log.new', 'it is left of the making of a log')]
+    : [];
+  if (!image.whole) return found;
+  const named = new Set([
+    ...[...image.volumes.values()].map((v) => dataFile(v.file).path),
+    ...[...image.bitmaps.values()].map((b) => bitmapFile(b.id, b.gen).path),
+  ]);
+  for (const name of [...listed(image, 'volumes'), ...listed(image, 'bitmaps')]) {
+    if (named.has(name) || !(DATA.test(name) || BITMAP.test(name))) continue;
+    found.push(mayBeNewer(image, name) ? newer(name) : leftover(name, 'no row of the catalog names it'));
+  }
+  return found;
+}
+
+const leftover = (name: string, what: string): Finding =>
+  finding(name, what, {
+    remedy: 'It is removed.',
+    repair: ({ remove }) => void remove.push(name),
+  });
+
+const newer = (name: string): Finding =>
+  finding(name, 'it holds data, and the catalog is older than it: its number was not given out yet', {
+    remedy: 'The catalog may be an old copy. If it is not, and no volume is missing, remove the file.',
+  });
+
+function mayBeNewer(image: PoolImage, name: string): boolean {
+  const number = Number(DATA.exec(name)?.[1] ?? Number.NaN);
+  if (Number.isNaN(number) || number < image.engine!.nextId) return false;
+  const fd = fs.openSync(path.join(image.dir, name), 'r');
+  try {
+    return seek(fd, 0, SEEK_DATA, name) >= 0;
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function reserveFindings(image: PoolImage): Finding[] {
+  const reserve = new Reserve(image.dir);
+  if (reserve.present() || !reserve.hasRoom()) return [];
+  return [
+    finding('reserve', 'it is missing or not whole: on a full disk nothing could be deleted', {
+      remedy: 'It is made anew.',
+      repair: (repairs) => repairs.makeReserve(),
+    }),
+  ];
+}

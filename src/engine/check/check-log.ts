@@ -1,0 +1,86 @@
+/**
+ * The undo log: its size, and every record from the tail on. What a record that is damaged in the middle held is lost;
+ * the last one cannot be told from one that was being written when the power went.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { FlashCopyError } from '../../base/errors.ts';
+import { SLOT } from '../../core/log-record.ts';
+import { type LogScan, scanLog } from '../../core/log-scan.ts';
+import { PoolFile } from '../../core/ops.ts';
+import { LOG_BYTES_MIN } from '../../core/undo-log.ts';
+import { LOST } from './damaged-rows.ts';
+import { type Finding, finding } from './findings.ts';
+import type { OfflineReader } from './offline.ts';
+import type { PoolImage } from './pool-image.ts';
+
+const LOG = 'log';
+
+export type LogCheck = { findings: Finding[]; notes: string[]; records: number };
+
+export function checkLog(image: PoolImage, reader: OfflineReader): LogCheck {
+  const stat = fs.statSync(path.join(image.dir, LOG), { throwIfNoEntry: false });
+  const { engine } = image;
+  if (stat === undefined) return only(lost(image, 'the undo log is missing', 0));
+  if (engine === undefined) return { findings: [], notes: [], records: 0 };
+  const slots = Math.floor(stat.size / SLOT);
+  const wanted = engine.logSlots ?? slots;
+  if (slots !== wanted || engine.tailSlot >= slots) {
+    const must = Math.max(wanted, engine.tailSlot + 1) * SLOT;
+    return only(lost(image, `the undo log has ${stat.size} bytes and must have ${must}`, stat.size));
+  }
+  try {
+    const log = { file: new PoolFile(LOG), slots, memory: reader.memory };
+    const scan = reader.run(scanLog(log, engine.tailSlot, engine.tailSeq, false));
+    return { findings: scanFindings(image, scan), notes: notesOf(scan), records: scan.records.length };
+  } catch (error) {
+    if (!(error instanceof FlashCopyError)) throw error;
+    return only(finding(LOG, error.message, { remedy: 'Use the release that wrote it, or a later one.' }));
+  }
+}
+
+const only = (one: Finding): LogCheck => ({ findings: [one], notes: [], records: 0 });
+
+/** An engine that closed its pool has left nothing in the log: then any empty one will do. */
+function lost(image: PoolImage, what: string, found: number): Finding {
+  const { engine } = image;
+  const volumes = [...image.volumes.values()].map((v) => v.name);
+  if (engine?.clean !== true) return finding(LOG, what, { volumes });
+  const bytes = Math.max(engine.logSlots ?? 0, engine.tailSlot + 1) * SLOT;
+  return finding(LOG, what, {
+    volumes,
+    remedy: 'A new one is made: the pool was closed, and nothing was left in the log.',
+    repair: (repairs) => repairs.makeLog(Math.max(bytes, found, LOG_BYTES_MIN)),
+  });
+}
+
+function notesOf(scan: LogScan): string[] {
+  if (!scan.torn) return [];
+  return [
+    `log at byte ${scan.head * SLOT}: the last record is not whole. A power loss leaves such a one, and nothing counted on it.`,
+  ];
+}
+
+function scanFindings(image: PoolImage, scan: LogScan): Finding[] {
+  const found = scan.missing.map(({ seq, slot }) =>
+    finding(LOG, `record ${seq} cannot be read, and later ones can`, {
+      offset: slot * SLOT,
+      volumes: [...image.volumes.values()].filter((v) => v.held !== null).map((v) => v.name),
+      remedy: LOST,
+    }),
+  );
+  for (const { header, slot, lost: entries } of scan.records)
+    for (const e of entries) {
+      const volume = image.volumes.get(e.volume);
+      if (volume === undefined || volume.held !== e.bitmap) continue;
+      const what = `record ${header.seq}: grains ${e.first} to ${e.first + e.count - 1} of ${volume.name} do not have their checksum`;
+      found.push(
+        finding(LOG, what, {
+          offset: (slot + header.headerBlocks + e.slot) * SLOT,
+          volumes: image.withReaders(volume),
+          remedy: LOST,
+        }),
+      );
+    }
+  return found;
+}

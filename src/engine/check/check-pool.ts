@@ -1,0 +1,158 @@
+/**
+ * `flashcopy check`: whether a pool that no engine has is sound, and with `repair` what can be made so safely.
+ *
+ * K1  Looking changes nothing (the lock's file aside), whatever is found.
+ * K2  Every finding names a file. Nothing is said to be repaired before a second look has not found it again.
+ * K3  A repair can be killed at any time, and be run again.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { FlashCopyError } from '../../base/errors.ts';
+import {
+  checkAllPages,
+  lookAt,
+  refuseDamagedWal,
+  refuseNewer,
+  rowsOf,
+  type StoredRows,
+} from '../catalog-file.ts';
+import { lockPool } from '../pool-lock.ts';
+import { bitmapFileFindings } from './check-bitmaps.ts';
+import { fileFindings } from './check-files.ts';
+import { checkLog } from './check-log.ts';
+import { rowFindings } from './check-rows.ts';
+import { type Finding, finding, offsetIn, type Progress } from './findings.ts';
+import { OfflineReader } from './offline.ts';
+import { PoolImage } from './pool-image.ts';
+import { repair } from './repair.ts';
+
+export type FindingInfo = Omit<Finding, 'repair'> & { repairable: boolean };
+
+export type CheckReport = {
+  pool: string;
+  volumes: number;
+  snapshots: number;
+  mappings: number;
+  bitmaps: number;
+  logRecords: number;
+  findings: FindingInfo[];
+  /** Findings that a repair has removed. */
+  repaired: FindingInfo[];
+  /** What is worth knowing and is no damage. */
+  notes: string[];
+};
+
+export type CheckOptions = { repair?: boolean; progress?: Progress };
+
+export function checkPool(asked: string, options: CheckOptions = {}): CheckReport {
+  const dir = poolAt(asked);
+  const lock = lockPool(dir);
+  try {
+    const progress = options.progress ?? (() => undefined);
+    const seen: Finding[] = [];
+    let at = look(dir, progress);
+    for (let round = 0; options.repair && round < ROUNDS_MAX; round++) {
+      if (at.findings.every((f) => f.repair === null)) break;
+      seen.push(...at.findings);
+      repair(at.image, at.findings);
+      at = look(dir, progress);
+    }
+    const left = new Set(at.findings.map(nameOf));
+    return reportOf(
+      at,
+      seen.filter((f) => !left.has(nameOf(f))),
+    );
+  } finally {
+    lock.release();
+  }
+}
+
+/** What a repair has dropped may have named something else. */
+const ROUNDS_MAX = 4;
+
+const nameOf = (f: Finding): string => `${f.file} ${f.offset} ${f.what}`;
+
+function poolAt(asked: string): string {
+  const stat = fs.statSync(asked, { throwIfNoEntry: false });
+  const names = stat?.isDirectory() ? fs.readdirSync(asked) : [];
+  if (['catalog.db', 'log', 'volumes'].some((name) => names.includes(name))) return fs.realpathSync(asked);
+  throw new FlashCopyError(
+    'PoolUnsuitable',
+    `${asked} is no pool: there is neither a catalog nor a log in it. Name the directory that --pool names for the engine.`,
+  );
+}
+
+type Look = { image: PoolImage; findings: Finding[]; notes: string[]; logRecords: number };
+
+function look(dir: string, progress: Progress): Look {
+  const catalog = readCatalog(dir, progress);
+  const image = new PoolImage(dir, catalog.stored, catalog.findings.length === 0);
+  const reader = new OfflineReader(dir);
+  try {
+    progress('undo log', 0, 1);
+    const log = checkLog(image, reader);
+    progress('undo log', 1, 1);
+    const bitmaps = bitmapFileFindings(image, reader, progress);
+    const findings = [
+      ...catalog.findings,
+      ...bitmaps,
+      ...rowFindings(image),
+      ...log.findings,
+      ...fileFindings(image),
+    ];
+    const notes = [...log.notes];
+    if (image.engine?.clean === false)
+      notes.push(
+        'The pool was not closed: its engine was killed, or the power failed. The next start goes on from there.',
+      );
+    return { image, findings, notes, logRecords: log.records };
+  } finally {
+    reader.close();
+  }
+}
+
+/** The catalog, or why it cannot be read. */
+function readCatalog(dir: string, progress: Progress): { stored: StoredRows; findings: Finding[] } {
+  const file = path.join(dir, 'catalog.db');
+  const nothing: StoredRows = { rows: [], damaged: [] };
+  progress('catalog', 0, 1);
+  try {
+    if (!fs.existsSync(file))
+      return { stored: nothing, findings: [finding('catalog.db', 'the catalog is missing')] };
+    refuseNewer(file);
+    refuseDamagedWal(file);
+    const stored = lookAt(file, (db) => {
+      checkAllPages(db, file);
+      return rowsOf(db, file);
+    });
+    progress('catalog', 1, 1);
+    return { stored, findings: [] };
+  } catch (error) {
+    if (!(error instanceof FlashCopyError)) throw error;
+    const name = error.message.includes('catalog.db-wal') ? 'catalog.db-wal' : 'catalog.db';
+    const remedy =
+      error.code === 'PoolTooNew' ? { remedy: 'Use the release that wrote it, or a later one.' } : {};
+    const found = finding(name, error.message, { offset: offsetIn(error.message), ...remedy });
+    return { stored: nothing, findings: [found] };
+  }
+}
+
+const infoOf = ({ repair: action, ...rest }: Finding): FindingInfo => ({
+  ...rest,
+  repairable: action !== null,
+});
+
+function reportOf({ image, findings, notes, logRecords }: Look, repaired: Finding[]): CheckReport {
+  const volumes = [...image.volumes.values()].filter((v) => !v.retired);
+  return {
+    pool: image.dir,
+    volumes: volumes.filter((v) => v.kind === 'volume').length,
+    snapshots: volumes.filter((v) => v.kind === 'snapshot').length,
+    mappings: image.mappings.size,
+    bitmaps: image.bitmaps.size,
+    logRecords,
+    findings: findings.map(infoOf),
+    repaired: repaired.map(infoOf),
+    notes,
+  };
+}

@@ -1,0 +1,68 @@
+/** A pool's rows as they were found, and who reads through whom. Nothing here is trusted to be consistent. */
+import type { BitmapRow, EngineRow, EpochRow, MappingRow, VolumeRow } from '../../core/rows.ts';
+import type { StoredRows } from '../catalog-file.ts';
+
+export class PoolImage {
+  readonly dir: string;
+  readonly stored: StoredRows;
+  readonly volumes = new Map<number, VolumeRow>();
+  readonly mappings = new Map<number, MappingRow>();
+  readonly epochs = new Map<number, EpochRow>();
+  readonly bitmaps = new Map<number, BitmapRow>();
+  readonly engine: EngineRow | undefined;
+  /** Volumes that hold everything, though they have a parent: they read nothing there. */
+  readonly full = new Set<number>();
+  /** Every row is what it was: what no row names is nobody's. */
+  readonly whole: boolean;
+
+  constructor(dir: string, stored: StoredRows, readable: boolean) {
+    this.dir = dir;
+    this.stored = stored;
+    const tables: Record<string, Map<number, unknown>> = {
+      volume: this.volumes,
+      mapping: this.mappings,
+      epoch: this.epochs,
+      bitmap: this.bitmaps,
+    };
+    for (const { table, key, row } of stored.rows) {
+      if (table === 'engine') this.engine = row as EngineRow;
+      else tables[table]?.set(key, row);
+    }
+    this.whole = readable && stored.damaged.length === 0 && this.engine !== undefined;
+  }
+
+  grains(volume: VolumeRow): number {
+    return Math.ceil(volume.size / volume.grain);
+  }
+
+  /** The volume and all that read through it. */
+  withReaders(volume: VolumeRow): string[] {
+    const found = new Set([volume]);
+    for (const v of found)
+      for (const reader of this.volumes.values())
+        if (reader.parent === v.id && !this.full.has(reader.id)) found.add(reader);
+    return [...found].map((v) => v.name);
+  }
+
+  readersOfMissing(id: number): string[] {
+    const readers = [...this.volumes.values()].filter((v) => v.parent === id && !this.full.has(v.id));
+    return [...new Set(readers.flatMap((v) => this.withReaders(v)))];
+  }
+
+  epochsOf(volume: VolumeRow): EpochRow[] {
+    return [...this.epochs.values()].filter((e) => e.volume === volume.id);
+  }
+
+  mappingTo(target: VolumeRow): MappingRow | undefined {
+    return [...this.mappings.values()].find((m) => m.target === target.id);
+  }
+
+  /** The volume whose FC bitmap it is. */
+  holderOf(bitmap: number): VolumeRow | undefined {
+    return [...this.volumes.values()].find((v) => v.held === bitmap);
+  }
+
+  epochWith(bitmap: number): EpochRow | undefined {
+    return [...this.epochs.values()].find((e) => e.bitmap === bitmap);
+  }
+}
