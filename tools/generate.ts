@@ -1,6 +1,7 @@
 /**
  * Generates the TypeScript types of the gRPC interfaces, the project's own and the Container Storage Interface, and the
- * CustomResourceDefinitions, values, schema and README of the chart.
+ * CustomResourceDefinitions, values, schema and README of the chart,
+ * and the plain manifests.
  *
  *   node tools/generate.ts            writes them
  *   node tools/generate.ts --check    writes nothing; fails if what is committed is not what would be written
@@ -24,6 +25,7 @@ import path from 'node:path';
 import { dump } from 'js-yaml';
 import { customResourceDefinitions } from '../src/operator/crds.ts';
 import { chartFiles } from './chart/files.ts';
+import { MANIFESTS, manifestsFit, renderManifests } from './chart/manifests.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const interfaces = [
@@ -108,12 +110,23 @@ function generateFiles(directory: string, source: string, files: Map<string, str
   return other.length === 0 || !checkOnly;
 }
 
+async function generateManifests(): Promise<boolean> {
+  if (manifestsFit()) return true;
+  if (checkOnly)
+    console.error(`${MANIFESTS} is not what charts/flashcopy-csi gives. Run "npm run generate".`);
+  else writeFileSync(path.join(root, MANIFESTS), await renderManifests());
+  return !checkOnly;
+}
+
 const checkOnly = process.argv.includes('--check');
 const done = [
   ...interfaces.map(({ proto, types }) =>
     generate(types, `proto/${proto}`, (directory) => generateInto(directory, proto)),
   ),
   generate('charts/flashcopy-csi/files/crds', 'src/operator/resources.ts', generateCrds),
+  generate('deploy/crds', 'src/operator/resources.ts', generateCrds),
   generateFiles('charts/flashcopy-csi', 'tools/chart', chartFiles()),
 ];
+// After the chart, which it is rendered from.
+done.push(await generateManifests());
 process.exitCode = done.every(Boolean) ? 0 : 1;

@@ -111,7 +111,7 @@ for (const [how, values] of Object.entries(installations)) {
           `${kind} ${metadata.name}`,
         );
         if (CLUSTER_WIDE.has(kind)) assert.equal(metadata.namespace, undefined, kind);
-        else assert.ok([undefined, NAMESPACE].includes(metadata.namespace), kind);
+        else assert.equal(metadata.namespace, NAMESPACE, `${kind} ${metadata.name}`);
       }
     });
 

@@ -97,7 +97,7 @@ export async function rendered(asked: Asked = {}): Promise<KubeObject[]> {
   return objectsIn(await renderedText(asked));
 }
 
-const objectsIn = (text: string): KubeObject[] =>
+export const objectsIn = (text: string): KubeObject[] =>
   (loadAll(text) as (KubeObject | null)[]).filter((object) => object !== null);
 
 export const lint = async (): Promise<string> =>
