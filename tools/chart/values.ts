@@ -69,7 +69,7 @@ const controller = group(
     operator: group(
       'The operator: FlashCopyMapping, FlashCopySync, FlashCopySchedule, and restores on the right node.',
       {
-        enabled: flag('Run it. Without it, custom resources have no effect.', false),
+        enabled: flag('Run it. Without it, custom resources have no effect.', true),
       },
     ),
     resources: resources('20m', '96Mi'),
