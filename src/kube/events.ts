@@ -17,9 +17,11 @@ export type Told = { type: EventType; reason: string; message: string };
 /** What it is about; lists and watches leave out what kind an object is. */
 export type Subject = { apiVersion: string; kind: string; object: KubeObject };
 
+type Known = { toldAt: number; count: number };
+
 export class Events {
   private readonly client: KubeClient;
-  private readonly toldAt = new Map<string, number>();
+  private readonly known = new Map<string, Known>();
 
   constructor(client: KubeClient) {
     this.client = client;
@@ -32,9 +34,10 @@ export class Events {
       .digest('hex')
       .slice(0, 16);
     const now = Date.now();
-    if (now - (this.toldAt.get(key) ?? 0) < AGAIN_MS) return;
-    if (this.toldAt.size >= REMEMBERED_MAX) this.toldAt.clear();
-    this.toldAt.set(key, now);
+    const { toldAt, count } = this.known.get(key) ?? { toldAt: 0, count: 0 };
+    if (now - toldAt < AGAIN_MS) return;
+    if (this.known.size >= REMEMBERED_MAX) this.known.clear();
+    this.known.set(key, { toldAt: now, count: count + 1 });
     log.log(told.type === 'Normal' ? 'info' : 'warn', 'event', {
       kind: subject.kind,
       namespace: metadata.namespace,
@@ -43,21 +46,18 @@ export class Events {
       told: told.message,
     });
     try {
-      await this.write(subject, told, `${metadata.name.slice(0, 200)}.${key}`);
+      await this.write(subject, told, `${metadata.name.slice(0, 200)}.${key}`, count + 1);
     } catch (error) {
       log.warn('event could not be written', { error: (error as Error).message });
     }
   }
 
-  private async write({ apiVersion, kind, object }: Subject, told: Told, name: string): Promise<void> {
+  /** With no right but to create and to patch. */
+  private async write(subject: Subject, told: Told, name: string, count: number): Promise<void> {
+    const { apiVersion, kind, object } = subject;
     const { namespace = 'default', uid, resourceVersion, name: objectName } = object.metadata;
     const list = `/api/v1/namespaces/${namespace}/events`;
     const now = new Date().toISOString().replace(/\.\d+/, '');
-    const existing = await this.client.find<KubeObject & { count?: number }>(`${list}/${name}`);
-    if (existing !== undefined) {
-      await this.client.patch(`${list}/${name}`, { count: (existing.count ?? 1) + 1, lastTimestamp: now });
-      return;
-    }
     const event = {
       apiVersion: 'v1',
       kind: 'Event',
@@ -70,12 +70,14 @@ export class Events {
       reportingComponent: COMPONENT,
       firstTimestamp: now,
       lastTimestamp: now,
-      count: 1,
+      count,
     };
     try {
       await this.client.create(list, event);
     } catch (error) {
-      if (!isConflict(error)) throw error; // another replica told it at the same moment
+      if (!isConflict(error)) throw error;
+      // It was told before, by this process or by another.
+      await this.client.patch(`${list}/${name}`, { lastTimestamp: now, ...(count > 1 && { count }) });
     }
   }
 }

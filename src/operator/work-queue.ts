@@ -36,7 +36,8 @@ export class WorkQueue {
     clearTimeout(this.later.get(key));
     this.later.delete(key);
     this.waiting.add(key);
-    this.next();
+    // Not at once: who adds several keys has added all of them when the first one is handled.
+    queueMicrotask(() => this.next());
   }
 
   async stop(): Promise<void> {
@@ -57,8 +58,6 @@ export class WorkQueue {
   }
 
   private async run(key: string): Promise<void> {
-    // Not within `add`: who adds several keys has added all of them when the first one is handled.
-    await undefined;
     let againMs: number | undefined;
     try {
       againMs = await this.options.handle(key);
