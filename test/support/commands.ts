@@ -16,7 +16,13 @@ export class CommandFailed extends Error {
 
 export type CommandResult = { status: number | NodeJS.Signals; stdout: string; stderr: string };
 
-export type CommandOptions = { cwd?: string; env?: NodeJS.ProcessEnv; timeoutMs?: number };
+export type CommandOptions = {
+  cwd?: string;
+  env?: NodeJS.ProcessEnv;
+  timeoutMs?: number;
+  /** What it reads from its standard input. */
+  input?: string;
+};
 
 /** Whatever way it ends. Throws only when it cannot be started. */
 export function attempt(
@@ -26,7 +32,7 @@ export function attempt(
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       env: { ...process.env, LC_ALL: 'C', ...options.env },
       ...(options.timeoutMs === undefined
@@ -35,10 +41,11 @@ export function attempt(
     });
     let stdout = '';
     let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    child.stdin?.end(options.input);
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
     });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
     });
     child.on('error', reject);

@@ -10,18 +10,24 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 # The package, and a command or file that shows it is there: commands, so that other distributions work too.
 readonly packages='
-fio                 fio
-xfsprogs            mkfs.xfs
-e2fsprogs           mkfs.ext4
-util-linux          findmnt
-mount               losetup
-debootstrap         debootstrap
-docker.io           /usr/sbin/dockerd
-slirp4netns         slirp4netns
-qemu-utils          qemu-img
-qemu-system-common  qemu-storage-daemon
-gcc                 gcc
-libc6-dev           /usr/include/stdio.h
+fio                         fio
+xfsprogs                    mkfs.xfs
+e2fsprogs                   mkfs.ext4
+util-linux                  findmnt
+mount                       losetup
+debootstrap                 debootstrap
+docker.io                   /usr/sbin/dockerd
+slirp4netns                 slirp4netns
+qemu-utils                  qemu-img
+qemu-system-common          qemu-storage-daemon
+containerd                  containerd
+runc                        runc
+containernetworking-plugins  /usr/lib/cni/bridge
+busybox-static              /bin/busybox
+nftables                    nft
+iproute2                    ip
+gcc                         gcc
+libc6-dev                   /usr/include/stdio.h
 '
 
 missing=()
