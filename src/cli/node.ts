@@ -37,7 +37,7 @@ export function addNodeCommand(program: Command): void {
 
 async function serveNodeRole(options: NodeOptions): Promise<void> {
   const { RemoteEngine } = await import('../api/client.ts');
-  const { checkEngine } = await import('../api/engine-health.ts');
+  const { checkAnswers } = await import('../api/engine-health.ts');
   const { newRegistry, serveHealth } = await import('../base/health-server.ts');
   const { csiCallMetrics } = await import('../csi/csi-metrics.ts');
   const { serveNode } = await import('../csi/roles.ts');
@@ -55,7 +55,7 @@ async function serveNodeRole(options: NodeOptions): Promise<void> {
     const live = async () => registration?.checkNotFailed();
     const ready = async () => {
       registration?.checkRegistered();
-      await checkEngine(engine);
+      await checkAnswers(engine);
     };
     servers.push(await serveHealth({ listen: options.metricsListen, registry, live, ready }));
   }

@@ -3,7 +3,7 @@
  * all of them.
  */
 import type { EngineApi } from '../api/engine-api.ts';
-import { checkEngine } from '../api/engine-health.ts';
+import { checkAnswers, checkEngine } from '../api/engine-health.ts';
 import type { Listening } from '../api/unix-listener.ts';
 import { controllerService } from './controller.ts';
 import { FixedEngines, type NodeEngines } from './engines.ts';
@@ -42,7 +42,7 @@ export function serveNode({
   engine,
   nodeId,
 }: Served & OneEngine): Promise<Listening> {
-  const Identity = identityService(version, () => checkEngine(engine));
+  const Identity = identityService(version, () => checkAnswers(engine));
   const Node = nodeService({ engine, nodeId: checkNodeId(nodeId) });
   return serveCsi({ Identity, Node }, endpoint, observer);
 }
