@@ -32,7 +32,6 @@ export type Control = {
   happened(view: View): boolean;
 };
 
-const VOLUMES_MAX = 14;
 const RATES = [0, 0, 30, 50, 150] as const;
 
 const weights = {
@@ -55,10 +54,11 @@ const weights = {
 /** A control operation that makes sense now, or null. */
 export function nextControl(h: History): Control | null {
   const volumes = [...h.model.volumes.values()];
+  const { volumesMax } = h.shape;
   if (volumes.filter((volume) => !volume.readOnly).length < 2) return createVolume(h);
   const kind =
-    volumes.length >= VOLUMES_MAX && h.random.chance(0.5) ? 'deleteVolume' : h.random.weighted(weights);
-  if (volumes.length >= VOLUMES_MAX && (kind === 'createVolume' || kind === 'clone' || kind === 'snapshots'))
+    volumes.length >= volumesMax && h.random.chance(0.5) ? 'deleteVolume' : h.random.weighted(weights);
+  if (volumes.length >= volumesMax && (kind === 'createVolume' || kind === 'clone' || kind === 'snapshots'))
     return null;
   return makers[kind](h);
 }
@@ -107,7 +107,8 @@ const isSource = (volume: ModelVolume): boolean =>
 
 function createVolume(h: History): Control {
   const name = h.freshName('v');
-  const grains = h.random.between(4, h.grain === 65536 ? 16 : 64);
+  const grainsMax = h.shape.grainsMax(h.grain);
+  const grains = h.random.between(Math.min(4, Math.ceil(grainsMax / 2)), grainsMax);
   // Sometimes the last grain is not whole.
   const short = h.grain > BLOCK && h.random.chance(0.3) ? h.random.int(h.grain / BLOCK) * BLOCK : 0;
   const sizeBytes = grains * h.grain - short;
@@ -227,7 +228,9 @@ function clone(h: History): Control | null {
   if (source === null) return null;
   const name = h.freshName('c');
   const incremental = h.random.chance(0.5);
-  const sizeBytes = h.random.chance(0.3) ? (source.blocks + h.random.between(1, 40)) * BLOCK : 0;
+  const sizeBytes = h.random.chance(0.3)
+    ? (source.blocks + h.random.between(1, h.shape.cloneExtraMax)) * BLOCK
+    : 0;
   const request = { name, sizeBytes, copyRate: h.random.pick(RATES), incremental };
   let cuts: Cuts;
   return simple('clone', `${name} of ${source.name}`, (core) => core.cloneVolume(source.name, request), {
@@ -431,7 +434,10 @@ function rate(h: History): Control | null {
 }
 
 function grow(h: History): Control | null {
-  const volume = some(h, (v) => !v.readOnly && !v.growing && v.exchanges % 2 === 0 && v.blocks < 1100);
+  const volume = some(
+    h,
+    (v) => !v.readOnly && !v.growing && v.exchanges % 2 === 0 && v.blocks < h.shape.growMax,
+  );
   if (volume === null) return null;
   const blocks = volume.blocks + h.random.between(1, (4 * h.grain) / BLOCK);
   return simple(

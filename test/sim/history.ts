@@ -12,8 +12,9 @@ import { type Control, nextControl } from './actions.ts';
 import { type Cell, Model, type ModelVolume, optionsOf, Unknown, type Watch } from './model.ts';
 import { Random } from './random.ts';
 import { allocatedPages, checkAllocated, checkSomeChanges } from './ranges-check.ts';
+import { LARGE, type Shape } from './shape.ts';
 import { BLOCK } from './sim-file.ts';
-import { SimWorld } from './sim-world.ts';
+import { type Machine, SimWorld } from './sim-world.ts';
 import { Tags } from './tags.ts';
 
 export type HistoryOptions = {
@@ -22,6 +23,11 @@ export type HistoryOptions = {
   operations: number;
   /** Deaths of process and machine in the middle. */
   crashes?: boolean;
+  shape?: Shape;
+  /** Command that runs it again. */
+  replay?: string;
+  /** Called before it begins. */
+  prepare?: (history: History) => void;
 };
 
 export type HistoryReport = {
@@ -31,8 +37,6 @@ export type HistoryReport = {
   outcomes: Map<string, number>;
 };
 
-const HOST_MAX = 8;
-const CONTROL_MAX = 3;
 const LINES_KEPT = 60;
 
 type HostOp = {
@@ -51,12 +55,14 @@ export type View = { volumes: Map<string, CoreVolumeInfo>; mappings: Map<string,
 /** Run one history; throws with the seed, the step and what went before. */
 export function runHistory(options: HistoryOptions): HistoryReport {
   const history = new History(options);
+  options.prepare?.(history);
   try {
     return history.run();
   } catch (error) {
     const { seed, operations } = options;
     const where = `seed ${seed}, after ${history.report.operations} operations`;
-    const replay = `SEED=${seed} OPERATIONS=${operations} npx mocha test/core/model-check.test.ts`;
+    const replay =
+      options.replay ?? `SEED=${seed} OPERATIONS=${operations} npx mocha test/core/model-check.test.ts`;
     const lines = history.lines.join('\n    ');
     throw new Error(`${where}: ${(error as Error).message}\n    ${lines}\nreplay: ${replay}\n`, {
       cause: error,
@@ -65,12 +71,19 @@ export function runHistory(options: HistoryOptions): HistoryReport {
 }
 
 export class History {
-  readonly random: Random;
+  random: Random;
   readonly model = new Model();
   readonly world: SimWorld;
+  readonly shape: Shape;
+  /** What is looked at: the world, but in a rehearsal. */
+  machine: Machine;
   readonly report: HistoryReport = { operations: 0, quiets: 0, crashes: 0, outcomes: new Map() };
   readonly lines: string[] = [];
   readonly grain: number;
+  /** Counts what binds the engine from then on: flushes and control operations that were answered. */
+  told = 0;
+  /** Everything is being deleted: what that does is in no model. */
+  ending = false;
   /** When the power went last. */
   powerLostAt = 0;
   /** How likely a crash follows an operation. */
@@ -83,10 +96,13 @@ export class History {
 
   constructor(options: HistoryOptions) {
     this.options = options;
+    const shape = options.shape ?? LARGE;
+    this.shape = shape;
     this.random = new Random(options.seed);
-    this.grain = this.random.pick([4096, 4096, 16384, 65536]);
-    this.crashes = this.random.pick([0.002, 0.01, 0.04]);
-    this.world = new SimWorld(this.random.fork(), this.random.pick([1400, 1830, 4096]) * BLOCK);
+    this.grain = this.random.pick(shape.grains);
+    this.crashes = this.random.pick(shape.crashes);
+    this.world = new SimWorld(this.random.fork(), this.random.pick(shape.logBlocks) * BLOCK);
+    this.machine = this.world;
   }
 
   run(): HistoryReport {
@@ -95,6 +111,7 @@ export class History {
       this.report.operations++;
       this.startOne();
       if (this.random.chance(0.3)) this.advance(this.random.int(80));
+      if (this.shape.checkpoints > 0 && this.random.chance(this.shape.checkpoints)) this.world.checkpoint();
       if (this.random.chance(0.02)) this.quiet();
       if (this.random.chance(0.02)) checkSomeChanges(this, false);
       if (this.random.chance(0.004)) this.settle();
@@ -125,14 +142,15 @@ export class History {
   }
 
   private startOne(): void {
-    const wantsControl = this.random.chance(this.model.volumes.size < 2 ? 1 : 0.08);
-    if (wantsControl && this.controls.size < CONTROL_MAX) {
+    const { shape } = this;
+    const wantsControl = this.random.chance(this.model.volumes.size < 2 ? 1 : shape.controls);
+    if (wantsControl && this.controls.size < shape.controlMax) {
       const control = nextControl(this);
       if (control !== null) this.startControl(control);
       return;
     }
     const usable = [...this.model.volumes.values()].filter((volume) => !volume.offline && !volume.dying);
-    if (usable.length === 0 || this.host.size >= HOST_MAX) {
+    if (usable.length === 0 || this.host.size >= shape.hostMax) {
       this.advance(20);
       return;
     }
@@ -144,7 +162,7 @@ export class History {
 
   private startHost(kind: HostOp['kind'], volume: ModelVolume): void {
     const random = this.random;
-    const longest = random.weighted({ 4: 60, 16: 30, 256: 10 });
+    const longest = random.weighted(this.shape.lengths);
     const count = Math.min(volume.blocks, random.between(1, Number(longest)));
     // Half of the I/O meets in a small part of the volume.
     const span = random.chance(0.5) ? volume.blocks : Math.max(count, Math.floor(volume.blocks / 8));
@@ -204,8 +222,10 @@ export class History {
       // It goes on in steps: the content may have been exchanged between two of them.
       volume.failWrite(first, count, at);
     } else if (changes) volume.endWrite(first, count, at);
-    else if (op.kind === 'flush' && !unstable) volume.flushed(op.at);
-    else if (op.kind === 'read' && !unstable) this.checkRead(op);
+    else if (op.kind === 'flush' && !unstable) {
+      volume.flushed(op.at);
+      this.told++;
+    } else if (op.kind === 'read' && !unstable) this.checkRead(op);
   }
 
   private checkRead(op: HostOp): void {
@@ -237,6 +257,7 @@ export class History {
     control.begin();
     this.world.runner.call(control.name, control.plan(this.world.core), (error, result) => {
       this.controls.delete(control);
+      this.told++;
       this.note(`  ended: ${control.name}${error === null ? '' : ` ${(error as Error).message}`}`);
       const code = (error as { code?: string } | null)?.code ?? '';
       this.count(`${control.kind}: ${error === null ? 'done' : code}`);
@@ -255,7 +276,7 @@ export class History {
   }
 
   view(): View {
-    const { core } = this.world;
+    const { core } = this.machine;
     return {
       volumes: new Map(this.instantly(core.listVolumes()).map((volume) => [volume.name, volume])),
       mappings: new Map(this.instantly(core.listMappings()).map((mapping) => [mapping.name, mapping])),
@@ -283,7 +304,7 @@ export class History {
   }
 
   private checkLog(): void {
-    const bad = this.world.log.find((line) => line.level !== 'info');
+    const bad = this.machine.log.find((line) => line.level !== 'info');
     if (bad !== undefined) throw new Error(`the engine complains: ${JSON.stringify(bad)}`);
   }
 
@@ -309,12 +330,12 @@ export class History {
   }
 
   private readAll(volume: ModelVolume, each: (block: number, seen: number) => void): void {
-    const { core, runner } = this.world;
-    const target = core.volumeByName(volume.name)!;
+    const { machine } = this;
+    const target = machine.core.volumeByName(volume.name)!;
     for (let first = 0; first < volume.blocks; ) {
       const count = Math.min(volume.blocks - first, this.random.between(1, 256));
       const block = { bytes: new Uint8Array(count * BLOCK), address: 0 };
-      runner.run(`check ${volume.name}`, core.read(target, first * BLOCK, count * BLOCK, block, 0));
+      machine.run(`check ${volume.name}`, machine.core.read(target, first * BLOCK, count * BLOCK, block, 0));
       for (let i = 0; i < count; i++) each(first + i, this.tags.of(block.bytes, i * BLOCK));
       first += count;
     }
@@ -428,6 +449,30 @@ export class History {
     if (this.model.volumes.get(op.volume.name) === op.volume) this.submitHost(op);
   }
 
+  /**
+   * The power goes now, and this is the machine that has found what it left. Compare with what the host was told; in the end
+   * everything is as it was before.
+   */
+  rehearse(machine: Machine, random: Random): void {
+    const { random: own, controls, host, machine: world } = this;
+    const forgetMixed = this.tags.mark();
+    this.model.rehearse(() => {
+      try {
+        this.machine = machine;
+        this.random = random;
+        this.controls = new Set(controls);
+        this.host = new Set(host);
+        this.afterCrash(true);
+      } finally {
+        this.machine = world;
+        this.random = own;
+        this.controls = controls;
+        this.host = host;
+        forgetMixed();
+      }
+    });
+  }
+
   /** Compare with what a loss of power may have left, and take that from here on. */
   private adopt(volume: ModelVolume): void {
     if (volume.offline) {
@@ -451,6 +496,7 @@ export class History {
   /** At the end: delete everything, and nothing is left behind. */
   private tearDown(): void {
     this.note('tear down');
+    this.ending = true;
     const { core, runner, disk, memory } = this.world;
     while (this.model.volumes.size > 0) {
       const volume = this.random.pick([...this.model.volumes.values()]);

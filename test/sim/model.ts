@@ -37,6 +37,11 @@ export class Instant {
   }
 
   narrow(after: number, before: number): void {
+    const was = { after: this.after, before: this.before };
+    journal?.push(() => {
+      this.after = was.after;
+      this.before = was.before;
+    });
     this.after = Math.max(this.after, after);
     this.before = Math.min(this.before, before);
     if (this.after >= this.before)
@@ -45,6 +50,9 @@ export class Instant {
       );
   }
 }
+
+/** Undoes what was found out since it was begun (Model.rehearse). */
+let journal: (() => void)[] | null = null;
 
 /** Either `first` or what one of the writes, in order, left. */
 export class Unknown {
@@ -67,6 +75,9 @@ export class Unknown {
   /** It was seen to be `tag`, one of the options. */
   settle(tag: number): void {
     if (this.value !== null) return;
+    journal?.push(() => {
+      this.value = null;
+    });
     this.value = tag;
     const fits = this.writes.flatMap((write, i) => (write.tag === tag ? [i] : []));
     const firstFits = optionsOf(this.first).includes(tag);
@@ -108,10 +119,10 @@ export class ModelVolume {
   /** All host writes that ever were. */
   readonly touched: { first: number; end: number; write: BlockWrite }[] = [];
   /** Host writes under way, by block. */
-  readonly pending = new Map<number, BlockWrite>();
+  pending = new Map<number, BlockWrite>();
   /** What a block may fall back to when the power goes: its values since the last flush, the durable one first. */
-  private readonly unflushed = new Map<number, { cell: Cell; endedAt: number }[]>();
-  private readonly watches = new Set<Watch>();
+  private unflushed = new Map<number, { cell: Cell; endedAt: number }[]>();
+  private watches = new Set<Watch>();
 
   constructor(name: string, grain: number, readOnly: boolean, cells: Cell[]) {
     this.name = name;
@@ -246,6 +257,21 @@ export class ModelVolume {
     return !this.loose && !this.pending.has(block) && !this.unflushed.has(block);
   }
 
+  /** From here on everything happens to copies; the function that is returned puts back what there was. */
+  setAside(): () => void {
+    const { cells, dying, growing, cutting, offline, unspecified, loose, exchanges, cut } = this;
+    const { pending, unflushed, watches } = this;
+    this.cells = [...cells];
+    this.pending = new Map(pending);
+    this.unflushed = new Map();
+    for (const [block, values] of unflushed) this.unflushed.set(block, [...values]);
+    this.watches = new Set(watches);
+    return () => {
+      Object.assign(this, { cells, dying, growing, cutting, offline, unspecified, loose, exchanges, cut });
+      Object.assign(this, { pending, unflushed, watches });
+    };
+  }
+
   /** The power went: what each block may be now. */
   afterPowerLoss(block: number): number[] {
     const pending = this.pending.get(block);
@@ -280,13 +306,33 @@ export type ModelMapping = {
 };
 
 export class Model {
-  readonly volumes = new Map<string, ModelVolume>();
-  readonly mappings = new Map<string, ModelMapping>();
+  volumes = new Map<string, ModelVolume>();
+  mappings = new Map<string, ModelMapping>();
   private ordinal = 1;
 
   /** The next moment: every submission and every end has one of its own. */
   tick(): number {
     return this.ordinal++;
+  }
+
+  /** Runs `action` and forgets all that it did to the model. */
+  rehearse(action: () => void): void {
+    const { ordinal, volumes, mappings } = this;
+    const fields = [...mappings.values()].map((mapping) => [mapping, { ...mapping }] as const);
+    const restore = [...volumes.values()].map((volume) => volume.setAside());
+    const outer = journal;
+    journal = [];
+    this.volumes = new Map(volumes);
+    this.mappings = new Map(mappings);
+    try {
+      action();
+    } finally {
+      for (const undo of journal.reverse()) undo();
+      journal = outer;
+      for (const one of restore) one();
+      for (const [mapping, was] of fields) Object.assign(mapping, was);
+      Object.assign(this, { ordinal, volumes, mappings });
+    }
   }
 
   mappingTo(target: string): ModelMapping | undefined {

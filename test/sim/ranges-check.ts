@@ -43,7 +43,7 @@ function changedBlocks(h: History, base: ModelVolume, newer: ModelVolume): Named
   const named = new Named(newer, `changed ranges of ${newer.name} since ${base.name}`);
   for (let from: number | null = 0; from !== null; ) {
     const page: Page = h.instantly(
-      h.world.core.changedRanges(base.name, newer.name, from, h.random.between(1, 20)),
+      h.machine.core.changedRanges(base.name, newer.name, from, h.random.between(1, 20)),
     );
     named.add(page);
     from = page.next;

@@ -6,18 +6,20 @@
  * meanwhile is noticed, and so is a plan that relies on the order of I/Os that it did not wait for. Only catalog
  * transactions keep their order (the catalog is one thread that takes them from a queue).
  *
- * Durable are: what had ended before a flush was submitted that has ended; and create, resize, remove and commit once
- * they took effect. The rest is lost or kept by seed in `losePower`. In `processDeath` the disk forgets nothing; what was
+ * Durable are: what had ended before a flush was submitted that has ended; and create, remove and commit once they took
+ * effect (the engine's driver flushes a new file and its name before it tells; a file that comes back is swept). The rest is lost or kept by seed in `losePower`. In `processDeath` the disk forgets nothing; what was
  * under way happens or not.
  *
  * Buffers are held to the rules of direct I/O: everything is a multiple of 4096 bytes.
  */
 import { assert, EINVAL, ENOSPC } from '../../src/base/errors.ts';
-import type { Driver, IoKind, IoOp, Runner } from '../../src/core/ops.ts';
+import type { Driver, IoKind, IoOp, RowChange, Runner } from '../../src/core/ops.ts';
 import type { Random } from './random.ts';
-import { BLOCK, type Change, contentOf, copyContent, NEVER, SimFile } from './sim-file.ts';
+import { BLOCK, type Change, type Content, contentOf, copyContent, NEVER, SimFile } from './sim-file.ts';
 import { Timeline } from './timeline.ts';
 
+const MAKES_DURABLE: ReadonlySet<IoKind> = new Set(['flush', 'commit', 'create', 'remove']);
+const CHANGES_BLOCKS: ReadonlySet<IoKind> = new Set(['write', 'writev', 'punch']);
 const ENOENT = 2;
 const RUNS_MAX = 64;
 
@@ -37,12 +39,15 @@ type Pending = {
   ended: boolean;
 };
 
+/** A block that an I/O under way would change. */
+export type InFlight = { file: SimFile; block: number; content: Content; by: Change };
+
 type DiskEvent = { pending: Pending; part: [from: number, to: number] | null };
 
 export class SimDisk implements Driver {
   readonly files = new Map<string, SimFile>();
   /** `${table} ${key}` -> JSON of the row. */
-  private readonly catalog = new Map<string, string>();
+  readonly catalog = new Map<string, string>();
   private readonly random: Random;
   private timeline = new Timeline<DiskEvent>();
   private underWay = new Set<Pending>();
@@ -59,6 +64,8 @@ export class SimDisk implements Driver {
   readonly submitted = new Map<IoKind, number>();
   /** Sometimes call a hole data, as a filesystem may. */
   vagueExtents = true;
+  /** Called before something takes effect that no loss of power can take back. */
+  beforeDurable: () => void = () => {};
 
   constructor(random: Random) {
     this.random = random;
@@ -180,6 +187,7 @@ export class SimDisk implements Driver {
   private happen(pending: Pending, part: [number, number]): void {
     const at = pending.parts.indexOf(part);
     if (at < 0) return;
+    if (pending.result >= 0 && MAKES_DURABLE.has(pending.io.kind)) this.beforeDurable();
     pending.parts.splice(at, 1);
     if (pending.result < 0) return;
     if (pending.change.order === 0) pending.change.order = this.order++;
@@ -201,7 +209,7 @@ export class SimDisk implements Driver {
     if (file === undefined) return -ENOENT;
     switch (io.kind) {
       case 'resize':
-        return this.resize(file, io);
+        return this.resize(file, pending);
       case 'flush':
         file.flush(pending.submittedAt);
         return 0;
@@ -231,15 +239,9 @@ export class SimDisk implements Driver {
       this.usedBlocks + wanted > this.capacityBlocks
     )
       return -ENOSPC;
-    const slices = io.slices ?? [{ block: io.block!, start: io.start, length: io.length }];
-    let b = 0;
-    for (const slice of slices) {
-      for (let o = 0; o < slice.length; o += BLOCK, b++) {
-        if (b < from || b >= to) continue;
-        file.change(first + b, contentOf(slice.block.bytes, slice.start + o), pending.change);
-      }
-    }
-    file.size = Math.max(file.size, io.offset + to * BLOCK);
+    for (const { b, bytes, start } of blocksOf(io))
+      if (b >= from && b < to) file.change(first + b, contentOf(bytes, start), pending.change);
+    file.extend(io.offset + to * BLOCK);
     return io.length;
   }
 
@@ -251,12 +253,13 @@ export class SimDisk implements Driver {
     return 0;
   }
 
-  private resize(file: SimFile, io: IoOp): number {
+  private resize(file: SimFile, pending: Pending): number {
+    const { io } = pending;
     const from = file.size / BLOCK;
     const to = io.length / BLOCK;
     if (io.thick && this.usedBlocks + to - from > this.capacityBlocks) return -ENOSPC;
     if (io.thick) for (let b = from; b < to; b++) file.reserve(b);
-    file.size = io.length;
+    file.resize(io.length, pending.change);
     return 0;
   }
 
@@ -278,6 +281,30 @@ export class SimDisk implements Driver {
       else runs.push({ offset: o, length: BLOCK, hole });
     }
     return runs;
+  }
+
+  /** What writes and punches under way would still change, in the order in which they were asked for. */
+  *inFlight(): Generator<InFlight, void, void> {
+    for (const { io, file, change, parts, result } of this.underWay) {
+      if (file === undefined || result < 0 || !CHANGES_BLOCKS.has(io.kind)) continue;
+      for (const [from, to] of parts) {
+        const first = io.offset / BLOCK;
+        if (io.kind === 'punch') {
+          for (let b = from; b < to; b++) yield { file, block: first + b, content: null, by: change };
+          continue;
+        }
+        for (const { b, bytes, start } of blocksOf(io))
+          if (b >= from && b < to)
+            yield { file, block: first + b, content: contentOf(bytes, start), by: change };
+      }
+    }
+  }
+
+  /** The commit that comes next, if one is under way: it may be durable already. */
+  get nextCommit(): readonly RowChange[] | null {
+    for (const { io, parts, result } of this.underWay)
+      if (io.kind === 'commit' && result >= 0 && parts.length > 0) return io.changes;
+    return null;
   }
 
   /** The process is gone: what was under way happens or not, and nobody is told. Of commits the later ones do not. */
@@ -337,6 +364,14 @@ export class SimDisk implements Driver {
         return () => random.int(256);
     }
   }
+}
+
+/** The blocks of a write, numbered from its offset on. */
+function* blocksOf(io: IoOp): Generator<{ b: number; bytes: Uint8Array; start: number }, void, void> {
+  const slices = io.slices ?? [{ block: io.block!, start: io.start, length: io.length }];
+  let b = 0;
+  for (const { block, start, length } of slices)
+    for (let o = 0; o < length; o += BLOCK, b++) yield { b, bytes: block.bytes, start: start + o };
 }
 
 function misaligned(io: IoOp): boolean {

@@ -16,7 +16,7 @@ export const NEVER = Number.POSITIVE_INFINITY;
 /** One write or punch, as far as durability goes: `order` counts effects, `endedAt` submissions and ends on the disk. */
 export type Change = { order: number; endedAt: number };
 
-type Version = { content: Content; by: Change };
+export type Version = { content: Content; by: Change };
 
 /** What of a version is left: all, nothing, or a bit for each sector. */
 type Survival = (by: Change, block: number) => 'whole' | 'lost' | number;
@@ -35,7 +35,7 @@ export function copyContent(content: Content, bytes: Uint8Array, start: number):
   else new Uint32Array(bytes.buffer, bytes.byteOffset + start, BLOCK / 4).fill(content ?? 0);
 }
 
-function torn(over: Content, under: Content, sectors: number): Content {
+export function torn(over: Content, under: Content, sectors: number): Content {
   const bytes = new Uint8Array(BLOCK);
   const upper = new Uint8Array(BLOCK);
   copyContent(under, bytes, 0);
@@ -47,16 +47,30 @@ function torn(over: Content, under: Content, sectors: number): Content {
 }
 
 export class SimFile {
+  /** The size that a loss of power leaves, and those set since. */
+  durableSize: number;
+  private sizes: { size: number; by: Change }[] = [];
   size: number;
   /** Blocks with data. */
   private readonly now = new Map<number, Content>();
   /** Space taken without data, by a thick file. */
   private readonly reserved = new Set<number>();
-  private readonly durable = new Map<number, Content>();
+  private readonly kept = new Map<number, Content>();
   private readonly later = new Map<number, Version[]>();
 
   constructor(size: number) {
     this.size = size;
+    this.durableSize = size;
+  }
+
+  /** A file with this content, all of it durable. */
+  static durable(size: number, blocks: Iterable<readonly [number, Content]>): SimFile {
+    const file = new SimFile(size);
+    for (const [block, content] of blocks) {
+      file.set(block, content);
+      if (content !== null) file.kept.set(block, content);
+    }
+    return file;
   }
 
   static preallocated(size: number): SimFile {
@@ -71,6 +85,20 @@ export class SimFile {
 
   isAllocated(block: number): boolean {
     return this.now.has(block) || this.reserved.has(block);
+  }
+
+  /** What no loss of power can take. A block that is not there, or null, is a hole. */
+  get durableBlocks(): ReadonlyMap<number, Content> {
+    return this.kept;
+  }
+
+  /** What a loss of power may take: the versions of each block, oldest first. */
+  get unflushedBlocks(): ReadonlyMap<number, readonly Version[]> {
+    return this.later;
+  }
+
+  get unflushedSizes(): readonly { size: number; by: Change }[] {
+    return this.sizes;
   }
 
   hasData(block: number): boolean {
@@ -92,6 +120,17 @@ export class SimFile {
     else versions.push({ content, by });
   }
 
+  resize(size: number, by: Change): void {
+    this.size = size;
+    this.sizes.push({ size, by });
+  }
+
+  /** A write beyond the end: the size comes with it. */
+  extend(size: number): void {
+    this.size = Math.max(this.size, size);
+    this.durableSize = Math.max(this.durableSize, size);
+  }
+
   private set(block: number, content: Content): void {
     this.reserved.delete(block);
     if (content === null) this.now.delete(block);
@@ -100,10 +139,15 @@ export class SimFile {
 
   /** What had ended before `submittedAt` becomes durable, and with it whatever it covered. */
   flush(submittedAt: number): void {
+    const set = this.sizes.findLastIndex((one) => one.by.endedAt < submittedAt);
+    if (set >= 0) {
+      this.durableSize = this.sizes[set]!.size;
+      this.sizes.splice(0, set + 1);
+    }
     for (const [block, versions] of this.later) {
       const last = versions.findLastIndex((version) => version.by.endedAt < submittedAt);
       if (last < 0) continue;
-      this.durable.set(block, versions[last]!.content);
+      this.kept.set(block, versions[last]!.content);
       if (last === versions.length - 1) this.later.delete(block);
       else versions.splice(0, last + 1);
     }
@@ -113,20 +157,25 @@ export class SimFile {
   volatileChanges(): Set<Change> {
     const changes = new Set<Change>();
     for (const versions of this.later.values()) for (const version of versions) changes.add(version.by);
+    for (const { by } of this.sizes) changes.add(by);
     return changes;
   }
 
   losePower(survival: Survival): void {
     for (const [block, versions] of this.later) {
-      let content = this.durable.get(block) ?? null;
+      let content = this.kept.get(block) ?? null;
       for (const version of versions) {
         const left = survival(version.by, block);
         if (left === 'whole') content = version.content;
         else if (left !== 'lost') content = torn(version.content, content, left);
       }
       this.set(block, content);
-      this.durable.set(block, content);
+      this.kept.set(block, content);
     }
     this.later.clear();
+    // Of a size there is no half.
+    for (const { size, by } of this.sizes) if (survival(by, 0) === 'whole') this.durableSize = size;
+    this.sizes = [];
+    this.size = this.durableSize;
   }
 }

@@ -6,7 +6,7 @@
  */
 import { assert } from '../../src/base/errors.ts';
 import { Core } from '../../src/core/core.ts';
-import type { Block } from '../../src/core/ops.ts';
+import type { Block, Plan } from '../../src/core/ops.ts';
 import type { Clock, Listener, Memory, Space } from '../../src/core/ports.ts';
 import type { Random } from './random.ts';
 import { SimDisk } from './sim-disk.ts';
@@ -59,14 +59,22 @@ class SimClock implements Clock {
 
 export type LogLine = { level: string; message: string; fields: Record<string, unknown> };
 
-export class SimWorld {
+/** An engine that can be asked. */
+export type Machine = {
+  readonly core: Core;
+  readonly log: readonly LogLine[];
+  /** Run one plan to its end. */
+  run<T>(name: string, plan: Plan<T>): T;
+};
+
+export class SimWorld implements Machine {
   readonly disk: SimDisk;
   readonly clock: SimClock;
   private readonly space: Space;
   readonly log: LogLine[] = [];
   private readonly random: Random;
   private readonly words = new Uint32Array(WORDS);
-  private readonly logBytes: number;
+  readonly logBytes: number;
   private wordsSurvived = false;
   memory = new SimMemory();
   runner: SimRunner;
@@ -105,8 +113,10 @@ export class SimWorld {
   /** The same, with the answer when it is there: somebody may pull the plug before. */
   beginOpen(opened: () => void): void {
     const rows = this.disk.rows();
-    this.sweep(rows);
-    const plan = this.core.open({ rows, damaged: [], badFiles: [], shmSurvived: this.wordsSurvived });
+    const named = namedFiles(rows);
+    for (const path of [...this.disk.files.keys()]) if (!named.has(path)) this.disk.files.delete(path);
+    const badFiles = shortFiles(rows, this.disk.files);
+    const plan = this.core.open({ rows, damaged: [], badFiles, shmSurvived: this.wordsSurvived });
     this.runner.call('open', plan, (error) => {
       if (error !== null) throw error;
       // From here on a death of the process leaves words that mean something.
@@ -115,15 +125,13 @@ export class SimWorld {
     });
   }
 
-  /** Files that no row names were being made or removed when the engine died: the engine deletes them before it opens. */
-  private sweep(rows: { table: string; key: number; row: object }[]): void {
-    const named = new Set(['log']);
-    for (const { table, row } of rows) {
-      if (table === 'volume') named.add(`volumes/${(row as { file: number }).file}.data`);
-      if (table === 'bitmap')
-        named.add(`bitmaps/${(row as { id: number }).id}.${(row as { gen: number }).gen}`);
-    }
-    for (const path of [...this.disk.files.keys()]) if (!named.has(path)) this.disk.files.delete(path);
+  run<T>(name: string, plan: Plan<T>): T {
+    return this.runner.run(name, plan);
+  }
+
+  /** Everything in the log comes to its place, as when it runs full. */
+  checkpoint(): void {
+    this.core['checkpointSoon']();
   }
 
   /** SIGKILL. Shared words, what was written, and the disk's cache survive. */
@@ -149,4 +157,33 @@ export class SimWorld {
     }
     [this.runner, this.core] = this.engine();
   }
+}
+
+type Row = { table: string; key: number; row: object };
+
+/** Files that no row names were being made or removed when the engine died: the engine deletes them before it opens. */
+export function namedFiles(rows: Iterable<Row>): Set<string> {
+  const named = new Set(['log']);
+  for (const { table, row } of rows) {
+    if (table === 'volume') named.add(`volumes/${(row as { file: number }).file}.data`);
+    if (table === 'bitmap')
+      named.add(`bitmaps/${(row as { id: number }).id}.${(row as { gen: number }).gen}`);
+  }
+  return named;
+}
+
+/** What the engine finds wrong with data files before it opens. */
+export function shortFiles(
+  rows: Iterable<Row>,
+  files: ReadonlyMap<string, { size: number }>,
+): { volume: number; error: string }[] {
+  const bad: { volume: number; error: string }[] = [];
+  for (const { table, key, row } of rows) {
+    if (table !== 'volume') continue;
+    const { file, size } = row as { file: number; size: number };
+    const found = files.get(`volumes/${file}.data`);
+    if (found === undefined || found.size < size)
+      bad.push({ volume: key, error: `its data file ${file} is missing or short` });
+  }
+  return bad;
 }
