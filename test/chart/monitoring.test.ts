@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { addEngineMetrics } from '../../src/api/engine-metrics.ts';
 import { newRegistry } from '../../src/base/health-server.ts';
 import { csiCallMetrics } from '../../src/csi/csi-metrics.ts';
+import { operatorMetrics } from '../../src/operator/metrics.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { type KubeObject, rendered, the, type Values } from './render.ts';
 
@@ -36,10 +37,11 @@ describe('Monitoring by the chart', function () {
   });
 
   const known = () => {
-    const registry = newRegistry();
-    addEngineMetrics(registry, new FakeEngine(), { restarts: 0 });
-    csiCallMetrics(registry);
-    const names = registry.getMetricsAsArray().map(({ name }) => name);
+    const [engine, controller] = [newRegistry(), newRegistry()];
+    addEngineMetrics(engine, new FakeEngine(), { restarts: 0 });
+    csiCallMetrics(controller);
+    operatorMetrics(controller, { leading: () => true, queued: () => 0, mappings: () => [] });
+    const names = [engine, controller].flatMap((each) => each.getMetricsAsArray().map(({ name }) => name));
     return new Set([...names, ...names.map((name) => `${name}_bucket`)]);
   };
 

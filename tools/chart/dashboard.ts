@@ -79,9 +79,26 @@ const panels: Panel[] = [
     queries: [[`flashcopy_mapping_remaining_bytes${OF}`, '{{mapping}}, {{node}}']],
   },
   {
-    title: 'Mappings: what a sync would copy',
+    title: 'FlashCopyMappings: how much of the target is there',
+    unit: 'percentunit',
+    queries: [['flashcopy_mapping_progress_ratio{job="flashcopy-csi"}', '{{namespace}}/{{name}}']],
+  },
+  {
+    title: 'FlashCopyMappings: what a sync would copy',
     unit: 'bytes',
-    queries: [[`flashcopy_mapping_changed_bytes${OF}`, '{{mapping}}, {{node}}']],
+    queries: [
+      ['flashcopy_mapping_changed_bytes{job="flashcopy-csi",role="controller"}', '{{namespace}}/{{name}}'],
+    ],
+  },
+  {
+    title: 'Operator',
+    unit: 'ops',
+    queries: [
+      [
+        'sum by (kind, result) (rate(flashcopy_operator_reconciles_total{job="flashcopy-csi"}[$__rate_interval]))',
+        '{{kind}} {{result}}',
+      ],
+    ],
   },
   {
     title: 'CSI calls',

@@ -31,6 +31,9 @@ affinity: {{- toYaml . | nindent 2 }}
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
 - name: FLASHCOPY_LOG_LEVEL
   value: {{ (index . 0).Values.logLevel }}
+# For commands in the pod: kubectl exec ... -- flashcopy pool show
+- name: FLASHCOPY_ENDPOINT
+  value: unix:///run/flashcopy/engine.sock
 {{- with (index . 1).extraEnv }}
 {{ toYaml . }}
 {{- end }}
