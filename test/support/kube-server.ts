@@ -38,6 +38,8 @@ export class KubeServer {
   readonly asked: string[] = [];
   /** Called before each request is answered; what it throws breaks the connection. */
   before: (asked: string) => void | Promise<void> = () => {};
+  /** Called when a request has had its effect; what it throws breaks the connection. */
+  after: (asked: string) => void = () => {};
   readonly #server: http.Server;
   readonly #objects = new Map<string, Stored>();
   readonly #changes: Change[] = [];
@@ -132,6 +134,7 @@ export class KubeServer {
       }
       const body = text === '' ? {} : JSON.parse(text);
       answer = this.#answer({ ...place, method: request.method!, body });
+      this.after(asked);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       const { status, reason, message } = error;
