@@ -118,6 +118,7 @@ describe('An engine that cannot be reached as it was told to', () => {
     const controller = ca.issue(path.join(suite.directory, 'controller'), [CONTROLLER]);
     const taken = net.createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
+    suite.cleanup.defer('give the address back', () => taken.close());
     const { port } = taken.address() as net.AddressInfo;
     const cases: [string, string, RegExp][] = [
       [
@@ -134,6 +135,5 @@ describe('An engine that cannot be reached as it was told to', () => {
       assert.equal(status, 1, stderr);
       assert.match(stderr, says);
     }
-    taken.close();
   });
 });
