@@ -1,6 +1,7 @@
 /**
  * What is to be done next for a FlashCopyMapping, from what was observed. No I/O here: mapping-reconciler.ts acts.
  *
+ *   the node does not answer              wait
  *   no finalizer                          add it: from now on nothing is left behind in an engine
  *   a claim is missing, pending, foreign  wait; a pending target that waits for a consumer is pinned to the source's node
  *   target has no mapping                 create one, note its name in the status, then start it
@@ -37,6 +38,8 @@ export type MappingObserved = {
   attached: boolean;
   /** An older object with the same target. */
   rival: string | undefined;
+  /** The node does not answer, so that nothing of the above but the object is known: what it says. */
+  unreachable?: string;
 };
 
 /** Why it is not Ready. */
@@ -59,8 +62,9 @@ const wait = (reason: string, message: string, warn = false): MappingStep => ({
 });
 
 export function planMapping(observed: MappingObserved): MappingStep {
-  const { object, rival } = observed;
+  const { object, rival, unreachable } = observed;
   const { metadata, status } = object;
+  if (unreachable !== undefined) return wait('NodeUnavailable', unreachable, true);
   if (metadata.deletionTimestamp !== undefined) return planDeletion(observed);
   if (!metadata.finalizers?.includes(FINALIZER)) return { do: 'addFinalizer' };
   if (status?.state === 'Completed') return planCompleted(observed);

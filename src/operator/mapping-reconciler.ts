@@ -19,7 +19,7 @@ import {
 import { SELECTED_NODE } from './pin-plan.ts';
 import { type FlashCopyMapping, mappingResource } from './resources.ts';
 import { conditionsWith, differs, type Finding, percent, plain, timeText } from './status.ts';
-import { type ClaimState, customPath, type World } from './world.ts';
+import { type ClaimState, customPath, unreachable, type World } from './world.ts';
 
 const COPYING_MS = 2000;
 const WAITING_MS = 5000;
@@ -41,7 +41,7 @@ export async function reconcileMapping(
   for (let steps = 0; steps < STEPS_MAX; steps++) {
     const object = await world.client.find<FlashCopyMapping>(path);
     if (object === undefined) return undefined;
-    const observed = await observe(world, siblings, object);
+    const observed = await observe(world, siblings, object).catch((error) => unknown(object, error));
     const step = planMapping(observed);
     world.checkTerm();
     const againMs = await take(world, observed, step);
@@ -63,6 +63,14 @@ async function observe(world: World, siblings: Siblings, object: FlashCopyMappin
   const mapping = found && (await mappingOf(found));
   const attached = found !== undefined && found.info.device !== '';
   return { object, source, target, mapping, users, attached, rival: rivalOf(object, siblings(namespace)) };
+}
+
+/** What is known while the node does not answer. */
+function unknown(object: FlashCopyMapping, error: unknown): MappingObserved {
+  const message = unreachable(error);
+  if (message === undefined) throw error;
+  const nothing = { mapping: undefined, users: [], attached: false, rival: undefined };
+  return { object, source: { is: 'missing' }, target: { is: 'missing' }, ...nothing, unreachable: message };
 }
 
 /** At the end it is what was the target, also when the claim is gone. */
@@ -254,12 +262,13 @@ const SHOWN: Readonly<Record<MappingInfo['state'], Status['state']>> = {
 
 /** What the mapping says. One that was completed and ended goes on being shown as it was last. */
 function figuresOf(
-  { object }: MappingObserved,
+  { object, unreachable: isAway }: MappingObserved,
   mapping: MappingInfo | undefined,
   isAdopted: boolean,
 ): Partial<Status> {
   const isEnding = object.metadata.deletionTimestamp !== undefined;
   if (object.status?.state === 'Completed') return isEnding ? { state: 'Deleting' } : {};
+  if (isAway !== undefined) return {};
   if (mapping === undefined) return { state: object.status?.pointInTime ? 'Stopped' : 'Pending' };
   if (!isOf(object, mapping) && !isAdopted) return { state: 'Pending' };
   const { cutAt, totalBytes, copiedBytes, remainingBytes, changedBytes } = mapping;

@@ -24,10 +24,15 @@ export type SyncObserved = {
   users: readonly string[];
   /** Another sync of the mapping that goes first. */
   before: string | undefined;
+  /** The node does not answer, so that nothing is known of the mapping: what it says. */
+  unreachable?: string;
   /** Whether the engine can freeze the source for the cut. */
   canFreeze: boolean;
   now: number;
 };
+
+/** The one reason to wait in whatever phase. */
+export const NODE_UNAVAILABLE = 'NodeUnavailable';
 
 type Why = { reason: string; message: string };
 export type SyncStep =
@@ -47,6 +52,8 @@ export function planSync(observed: SyncObserved): SyncStep {
   if (isFinished(sync)) return planEnd(sync, now);
   const deadline = deadlineOf(sync);
   if (now >= deadline) return { do: 'fail', reason: 'TimedOut', message: overdue(sync) };
+  if (observed.unreachable !== undefined)
+    return { do: 'wait', reason: NODE_UNAVAILABLE, message: observed.unreachable };
   switch (sync.status?.phase) {
     case 'Cutting':
       return planCutting(observed);

@@ -11,8 +11,15 @@ import { isOf } from './mapping-plan.ts';
 import { mappingOf } from './mapping-reconciler.ts';
 import { type FlashCopyMapping, type FlashCopySync, mappingResource, syncResource } from './resources.ts';
 import { conditionsWith, differs, type Finding, percent, plain, timeText } from './status.ts';
-import { planSync, type SyncObserved, type SyncStep, turnBefore } from './sync-plan.ts';
-import { customPath, type World } from './world.ts';
+import {
+  isFinished,
+  NODE_UNAVAILABLE,
+  planSync,
+  type SyncObserved,
+  type SyncStep,
+  turnBefore,
+} from './sync-plan.ts';
+import { customPath, unreachable, type World } from './world.ts';
 
 const WAITING_MS = 3000;
 const COPYING_MS = 1000;
@@ -49,12 +56,27 @@ async function observe(world: World, others: OtherSyncs, sync: FlashCopySync): P
   );
   const before = turnBefore(sync, await current(world, others(namespace), sync));
   const base = { sync, object, before, canFreeze: false, now: Date.now() };
-  if (object === undefined) return { ...base, mapping: undefined, users: [], target: undefined };
+  const nothing = { mapping: undefined, users: [], target: undefined };
+  if (object === undefined || isFinished(sync)) return { ...base, ...nothing };
+  try {
+    return { ...base, ...(await behind(world, object)) };
+  } catch (error) {
+    const message = unreachable(error);
+    if (message === undefined) throw error;
+    return { ...base, ...nothing, unreachable: message };
+  }
+}
+
+async function behind(
+  world: World,
+  object: FlashCopyMapping,
+): Promise<Pick<Seen, 'mapping' | 'users' | 'target'>> {
+  const namespace = object.metadata.namespace!;
   const users = await world.usersOf(namespace, object.spec.target.claimName);
   const claim = await world.claim(namespace, object.spec.target.claimName);
   const target = claim.is === 'bound' ? claim.found : undefined;
   const found = target && (await mappingOf(target));
-  return { ...base, mapping: isOf(object, found) ? found : undefined, users, target };
+  return { mapping: isOf(object, found) ? found : undefined, users, target };
 }
 
 /** Whose turn it is must not be decided by what an informer has not heard yet. */
@@ -91,7 +113,8 @@ async function take(world: World, seen: Seen, step: SyncStep): Promise<number | 
         { phase: 'Waiting', message, usedBy: listed(usedBy) },
         waiting(reason, message),
       );
-      if (reason === 'TargetInUse') await tell(world, sync, 'Warning', reason, message);
+      if (reason === 'TargetInUse' || reason === NODE_UNAVAILABLE)
+        await tell(world, sync, 'Warning', reason, message);
       return WAITING_MS;
     }
     case 'begin':

@@ -7,7 +7,7 @@
 import { FlashCopyError } from '../base/errors.ts';
 import { parseId } from '../csi/ids.ts';
 import type { Found, Places } from '../csi/places.ts';
-import type { KubeClient } from '../kube/client.ts';
+import { type KubeClient, KubeError } from '../kube/client.ts';
 import type { Events, Told } from '../kube/events.ts';
 import type { Claim, KubeList, KubeObject, PersistentVolume, Pod, StorageClass } from '../kube/objects.ts';
 import { API_VERSION, GROUP, type Resource, VERSION } from './resources.ts';
@@ -125,6 +125,12 @@ export class World {
     if (this.term.aborted)
       throw new FlashCopyError('Unavailable', 'This operator does not lead any more; another one goes on.');
   }
+}
+
+/** A node's engine that does not answer: undefined if it is another error. */
+export function unreachable(error: unknown): string | undefined {
+  const isOfEngine = error instanceof FlashCopyError && !(error instanceof KubeError);
+  return isOfEngine && error.code === 'Unavailable' ? error.message : undefined;
 }
 
 const CORE = {

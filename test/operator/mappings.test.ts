@@ -1,5 +1,6 @@
 /** FlashCopyMapping and FlashCopySync at work: the operator, a real engine, and the tests' own API server. */
 import assert from 'node:assert/strict';
+import { FlashCopyError } from '../../src/base/errors.ts';
 import { formatId } from '../../src/csi/ids.ts';
 import { FINALIZER } from '../../src/operator/mapping-plan.ts';
 import { until } from '../support/commands.ts';
@@ -327,6 +328,36 @@ describe('The operator', () => {
       rig.sync('s7', 'refresh');
       await rig.untilSync('s7', 'succeeds', ({ status }) => status?.phase === 'Succeeded');
       assert.equal(await read('lab', 2 * MiB), 'slow');
+    });
+  });
+
+  describe('while a node does not answer', () => {
+    it('says so, forgets nothing, and goes on when it answers again', async () => {
+      await rig.stop();
+      let away = true;
+      const real = rig.engine;
+      const engine = new Proxy(real, {
+        get: (target, name) => {
+          const call = Reflect.get(target, name) as unknown;
+          if (typeof call !== 'function' || name === 'then') return call;
+          return (...args: unknown[]) => {
+            if (!away) return call.apply(target, args);
+            throw new FlashCopyError('Unavailable', 'No engine runs on node node-1 now.');
+          };
+        },
+      });
+      rig.run(engine);
+      rig.sync('in-the-dark', 'refresh', { timeout: '1h' });
+      const { status } = await rig.untilMapping('refresh', 'says so', (each) => readyReason(each) === 'NodeUnavailable'); // biome-ignore format: one line
+      assert.equal(status?.state, 'Copied');
+      const dark = await rig.untilSync('in-the-dark', 'waits', (each) => each.status?.phase === 'Waiting');
+      assert.match(dark.status?.message ?? '', /No engine runs on node node-1/);
+      rig.sync('too-late', 'refresh', { timeout: '1s' });
+      await rig.untilSync('too-late', 'fails', (each) => each.status?.phase === 'Failed');
+      await rig.untilEvent('refresh', /NodeUnavailable: No engine runs/);
+      away = false;
+      await rig.untilSync('in-the-dark', 'succeeds', (each) => each.status?.phase === 'Succeeded');
+      await rig.untilMapping('refresh', 'is ready', (each) => readyReason(each) === 'Copied');
     });
   });
 
