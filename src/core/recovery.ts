@@ -43,7 +43,8 @@ export function* recover(state: State, input: OpenInput): Plan<{ warm: boolean; 
   buildTree(state, input, damage);
   yield* loadBits(state, warm, damage);
   yield* replayLog(state, warm, damage);
-  if (!state.engine.clean) for (const v of state.volumes.values()) v.sparse = false;
+  const closed = state.engine.clean && state.log.records.length === 0;
+  if (!closed) for (const v of state.volumes.values()) v.sparse = false;
   damage.suspendAll();
   return { warm, lost: damage.lost };
 }
@@ -219,8 +220,22 @@ function* replayLog(state: State, warm: boolean, damage: Damage): Plan<void> {
   state.log.seq = scan.seq;
   // What the dead engine had not come to flush must not be missing later, where a later record is not.
   if (scan.records.length > 0) yield op.flush(state.log.file);
+  refuseOlderCatalog(state, scan);
   if (scan.missing.length > 0) damage.unknownRecords(scan);
   applyRecords(state, scan, warm, damage);
+}
+
+/** An id is in the log only after the commit that gave it out. */
+function refuseOlderCatalog(state: State, scan: LogScan): void {
+  for (const { header, slot } of scan.records) {
+    const last = Math.max(...header.entries.flatMap((e) => [e.volume, e.bitmap]));
+    if (last < state.engine.nextId) continue;
+    throw new FlashCopyError(
+      'Damaged',
+      `The catalog is older than the undo log: log at byte ${slot * SLOT} (record ${header.seq}) names id ${last}, which ` +
+        'the catalog has not given out yet. Nothing was changed. Put catalog.db back as it was with that log.',
+    );
+  }
 }
 
 const logOf = (state: State) => ({ file: state.log.file, slots: state.log.slots });

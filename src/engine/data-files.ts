@@ -6,12 +6,50 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
-import type { VolumeRow } from '../core/rows.ts';
+import { FlashCopyError } from '../base/errors.ts';
+import type { EngineRow, VolumeRow } from '../core/rows.ts';
 import { dataFile } from '../core/volume.ts';
 import { fileSize } from '../core/volumes.ts';
+import { SEEK_DATA, seek } from '../sys/libc.ts';
 import type { CatalogRow } from './messages.ts';
 
 export type BadFile = { volume: number; error: string };
+
+/**
+ * Data is written to a file only after the commit that made it a volume's. So where a file with a number that was never
+ * given out holds data, commits are missing: the catalog is an old copy, or has lost its WAL.
+ */
+export function refuseOlderCatalog(poolDir: string, rows: CatalogRow[]): void {
+  const engine = rows.find(({ table }) => table === 'engine')?.row as EngineRow | undefined;
+  const newer = newerDataFile(poolDir, engine?.nextId ?? Number.POSITIVE_INFINITY);
+  if (newer === undefined) return;
+  throw new FlashCopyError(
+    'Damaged',
+    `The catalog ${path.join(poolDir, 'catalog.db')} is older than ${newer}, which holds data under a number that the ` +
+      'catalog has not given out yet. Nothing was changed. Put catalog.db back as it was with that file; "flashcopy ' +
+      'check" tells more.',
+  );
+}
+
+/** A data file that holds data, and has a number from there on. */
+function newerDataFile(poolDir: string, nextId: number): string | undefined {
+  const dir = path.join(poolDir, 'volumes');
+  if (!fs.existsSync(dir)) return undefined;
+  const numbers = fs.readdirSync(dir).flatMap((name) => /^(\d+)\.data$/.exec(name)?.[1] ?? []);
+  return numbers
+    .filter((number) => Number(number) >= nextId)
+    .map((number) => `volumes/${number}.data`)
+    .find((file) => holdsData(path.join(poolDir, file)));
+}
+
+export function holdsData(file: string): boolean {
+  const fd = fs.openSync(file, 'r');
+  try {
+    return seek(fd, 0, SEEK_DATA, file) >= 0;
+  } finally {
+    fs.closeSync(fd);
+  }
+}
 
 export function badDataFiles(poolDir: string, rows: CatalogRow[]): BadFile[] {
   return rows.flatMap(({ table, row }) => {

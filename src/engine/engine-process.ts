@@ -26,7 +26,7 @@ import type {
 import { Turns } from '../base/turns.ts';
 import { Catalog } from './catalog.ts';
 import { type EngineStart, FUSE_FD, SHM_FD } from './child-messages.ts';
-import { badDataFiles } from './data-files.ts';
+import { badDataFiles, refuseOlderCatalog } from './data-files.ts';
 import { DataLink } from './data-link.ts';
 import { Devices } from './devices.ts';
 import { allocatedBytesOf, allocatedBytesOfAll, filesystemBytes, warningsOf } from './space.ts';
@@ -63,6 +63,7 @@ export class EngineProcess {
     this.devices = new Devices(start.mountDir);
     const { rows, damaged } = catalog.load();
     for (const { error } of damaged) log.error('catalog row is damaged', { error });
+    refuseOlderCatalog(poolDir, rows);
     const badFiles = badDataFiles(poolDir, rows);
     this.data = new DataLink(
       { poolDir, logBytes, shmSurvived, fuseFd: FUSE_FD, shmFd: SHM_FD, rows, damaged, badFiles },

@@ -146,7 +146,7 @@ export function writeLog(dir: string, bytes: number): void {
   syncDirectory(dir);
 }
 
-function lostLog(file: string): FlashCopyError {
+export function lostLog(file: string): FlashCopyError {
   return new FlashCopyError(
     'Damaged',
     `The undo log ${file} is missing. It may hold the only copy of snapshots' data, so the pool is not used without it. ` +

@@ -163,6 +163,12 @@ describe('The check of a pool', () => {
       ['bitmaps/7.99', 'log.new', stray, `volumes/${nextId + 1}.data`].sort(),
     );
     assert.deepEqual(findings.map((f) => f.file).sort(), ['bitmaps/notes.txt', `volumes/${nextId}.data`]);
+    // Whose it is, somebody has to find out before an engine takes the number for something new.
+    assert.throws(() => PoolOnFiles.open(dir), {
+      code: 'Damaged',
+      message: /catalog\.db is older than volumes/,
+    });
+    fs.rmSync(at(`volumes/${nextId}.data`));
     served(closed.contents);
   });
 

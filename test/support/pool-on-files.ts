@@ -10,9 +10,10 @@ import { Core, type HostVolume } from '../../src/core/core.ts';
 import { type Plan, Runner } from '../../src/core/ops.ts';
 import { LOG_BYTES_MIN } from '../../src/core/undo-log.ts';
 import { Catalog } from '../../src/engine/catalog.ts';
-import { badDataFiles } from '../../src/engine/data-files.ts';
+import { badDataFiles, refuseOlderCatalog } from '../../src/engine/data-files.ts';
 import { errnoOf } from '../../src/engine/file-table.ts';
 import { MemoryPool } from '../../src/engine/memory-pool.ts';
+import { lostLog } from '../../src/engine/pool.ts';
 import { RingDriver } from '../../src/engine/ring-driver.ts';
 import { Ring } from '../../src/sys/ring.ts';
 
@@ -36,9 +37,11 @@ export class PoolOnFiles {
     for (const name of ['volumes', 'bitmaps']) fs.mkdirSync(path.join(dir, name), { recursive: true });
     if (!fs.existsSync(path.join(dir, 'catalog.db')) && !fs.existsSync(path.join(dir, 'log')))
       fs.writeFileSync(path.join(dir, 'log'), Buffer.alloc(LOG_BYTES_MIN));
+    if (!fs.existsSync(path.join(dir, 'log'))) throw lostLog(path.join(dir, 'log'));
     const pool = new PoolOnFiles(dir, Catalog.open(dir));
     try {
       const { rows, damaged } = pool.catalog.load();
+      refuseOlderCatalog(dir, rows);
       const badFiles = badDataFiles(dir, rows);
       pool.run(pool.core.open({ rows, damaged, badFiles, shmSurvived: false }));
       return pool;

@@ -113,6 +113,20 @@ export function crashedPool(dir: string): SoundPool {
   return { dir, contents };
 }
 
+/** Everything from the making of the pool on is in the WAL and in the undo log. */
+export function youngPool(dir: string): SoundPool {
+  const living = `${dir}.living`;
+  const pool = PoolOnFiles.open(living);
+  build(pool);
+  changeMore(pool);
+  const contents = contentsOf(pool);
+  scratch(pool);
+  copyPool(living, dir);
+  pool.close();
+  fs.rmSync(living, { recursive: true });
+  return { dir, contents };
+}
+
 /** The names of the files below. */
 export function filesOf(dir: string): string[] {
   const names = fs.readdirSync(dir, { recursive: true, encoding: 'utf8' });

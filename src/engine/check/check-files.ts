@@ -9,8 +9,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { bitmapFile } from '../../core/bitmap-file.ts';
 import { dataFile } from '../../core/volume.ts';
-import { SEEK_DATA, seek } from '../../sys/libc.ts';
-import { badDataFile } from '../data-files.ts';
+import { badDataFile, holdsData } from '../data-files.ts';
 import { Reserve } from '../reserve.ts';
 import { type Finding, finding } from './findings.ts';
 import type { PoolImage } from './pool-image.ts';
@@ -92,12 +91,7 @@ const newer = (name: string): Finding =>
 function mayBeNewer(image: PoolImage, name: string): boolean {
   const number = Number(DATA.exec(name)?.[1] ?? Number.NaN);
   if (Number.isNaN(number) || number < image.engine!.nextId) return false;
-  const fd = fs.openSync(path.join(image.dir, name), 'r');
-  try {
-    return seek(fd, 0, SEEK_DATA, name) >= 0;
-  } finally {
-    fs.closeSync(fd);
-  }
+  return holdsData(path.join(image.dir, name));
 }
 
 function reserveFindings(image: PoolImage): Finding[] {

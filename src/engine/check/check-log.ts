@@ -32,7 +32,11 @@ export function checkLog(image: PoolImage, reader: OfflineReader): LogCheck {
   try {
     const log = { file: new PoolFile(LOG), slots, memory: reader.memory };
     const scan = reader.run(scanLog(log, engine.tailSlot, engine.tailSeq, false));
-    return { findings: scanFindings(image, scan), notes: notesOf(scan), records: scan.records.length };
+    return {
+      findings: [...olderCatalog(image, scan), ...scanFindings(image, scan)],
+      notes: notesOf(scan),
+      records: scan.records.length,
+    };
   } catch (error) {
     if (!(error instanceof FlashCopyError)) throw error;
     return only(finding(LOG, error.message, { remedy: 'Use the release that wrote it, or a later one.' }));
@@ -59,6 +63,17 @@ function notesOf(scan: LogScan): string[] {
   return [
     `log at byte ${scan.head * SLOT}: the last record is not whole. A power loss leaves such a one, and nothing counted on it.`,
   ];
+}
+
+/** An id is in the log only after the commit that gave it out. */
+function olderCatalog(image: PoolImage, scan: LogScan): Finding[] {
+  const nextId = image.engine!.nextId;
+  const found = scan.records.find(({ header }) =>
+    header.entries.some((e) => e.volume >= nextId || e.bitmap >= nextId),
+  );
+  if (found === undefined) return [];
+  const what = `the catalog is older than the undo log: record ${found.header.seq} of the log names an id that it has not given out yet`;
+  return [finding('catalog.db', what, { volumes: [...image.volumes.values()].map((v) => v.name) })];
 }
 
 function scanFindings(image: PoolImage, scan: LogScan): Finding[] {

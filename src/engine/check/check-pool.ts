@@ -9,7 +9,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { FlashCopyError } from '../../base/errors.ts';
 import {
-  checkAllPages,
+  checkPages,
   lookAt,
   refuseDamagedWal,
   refuseNewer,
@@ -122,7 +122,7 @@ function readCatalog(dir: string, progress: Progress): { stored: StoredRows; fin
     refuseNewer(file);
     refuseDamagedWal(file);
     const stored = lookAt(file, (db) => {
-      checkAllPages(db, file);
+      checkPages(db, file);
       return rowsOf(db, file);
     });
     progress('catalog', 1, 1);

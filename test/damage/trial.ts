@@ -1,0 +1,114 @@
+/**
+ * One trial: a copy of a sound pool is damaged, checked offline, and opened.
+ *
+ * V1  What a volume that is online shows is what it has to show. Always, also after a repair.
+ * V2  A volume that is not online says why, and names the file. One that is not there any more has a stand-in that does.
+ * V3  An engine that does not start says why, and names the file.
+ * V4  Only volumes that the check has named are not served, and the check names the file that was damaged wherever an
+ *     engine does not serve everything.
+ * V5  A repair can be repeated and then finds nothing to do; it leaves nothing worse than it was.
+ */
+import { copyFileSync, linkSync, mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { FlashCopyError } from '../../src/base/errors.ts';
+import { type CheckReport, checkPool } from '../../src/engine/check/check-pool.ts';
+import type { Random } from '../sim/random.ts';
+import { PoolOnFiles } from '../support/pool-on-files.ts';
+import { filesOf, type SoundPool } from '../support/sound-pool.ts';
+import { type Wound, wound } from './wounds.ts';
+
+export type Outcome = 'unharmed' | 'suspended' | 'refused';
+export type Trial = { wound: Wound; outcome: Outcome; found: number; repaired: number };
+
+const NAMED = /catalog\.db|bitmaps\/\d|\blog\b|volumes\/\d/;
+
+export class Violation extends Error {}
+
+/** A copy; the reserve, which nobody writes to while it is whole, is the same file. */
+function copyTo(from: string, to: string): void {
+  rmSync(to, { recursive: true, force: true });
+  for (const name of ['', 'volumes', 'bitmaps']) mkdirSync(path.join(to, name));
+  for (const name of filesOf(from)) {
+    if (name === 'reserve') linkSync(path.join(from, name), path.join(to, name));
+    else copyFileSync(path.join(from, name), path.join(to, name));
+  }
+}
+
+/** Damages a copy of the pool in `dir`, and sees what becomes of it. Throws a Violation. */
+export function trial(sound: SoundPool, dir: string, random: Random): Trial {
+  copyTo(sound.dir, dir);
+  const done = wound(dir, random);
+  const what = `${path.basename(sound.dir)}: ${done.file}: ${done.what}`;
+  const fail = (text: string): never => {
+    throw new Violation(`${what}: ${text}`);
+  };
+  const report = checkPool(dir);
+  const withRepair = random.chance(0.3);
+  const repaired = withRepair ? repairTwice(dir, fail) : report;
+  const outcome = serve(sound, dir, repaired, fail);
+  const named = [done.file, what.split('exchanged with ')[1]];
+  // Of a WAL that is not there, or not whole, nothing is left to be named but the catalog.
+  if (done.file === 'catalog.db-wal') named.push('catalog.db');
+  if (outcome !== 'unharmed' && !report.findings.some((f) => named.includes(f.file)))
+    fail(`the check does not name the file: ${JSON.stringify(report.findings.map((f) => f.file))}`);
+  return { wound: done, outcome, found: report.findings.length, repaired: repaired.repaired.length };
+}
+
+function repairTwice(dir: string, fail: (text: string) => never): CheckReport {
+  const first = checkPool(dir, { repair: true });
+  const second = checkPool(dir, { repair: true });
+  if (second.repaired.length > 0)
+    fail(`a second repair found more to do: ${JSON.stringify(second.repaired)}`);
+  if (JSON.stringify(second.findings) !== JSON.stringify(first.findings))
+    fail('a second repair found something else');
+  return first;
+}
+
+function serve(sound: SoundPool, dir: string, report: CheckReport, fail: (text: string) => never): Outcome {
+  let pool: PoolOnFiles;
+  try {
+    pool = PoolOnFiles.open(dir);
+  } catch (error) {
+    // V3. Anything without a code is a bug.
+    if (!(error instanceof FlashCopyError)) throw error;
+    if (!NAMED.test(error.message)) fail(`it does not start and names no file: ${error.message}`);
+    if (report.findings.length === 0)
+      fail(`it does not start, and the check finds nothing: ${error.message}`);
+    return 'refused';
+  }
+  try {
+    return look(sound, pool, report, fail);
+  } finally {
+    pool.abandon();
+  }
+}
+
+function look(
+  sound: SoundPool,
+  pool: PoolOnFiles,
+  report: CheckReport,
+  fail: (text: string) => never,
+): Outcome {
+  const listed = pool.run(pool.core.listVolumes());
+  const volumes = new Map(listed.map((v) => [v.name, v]));
+  const concerned = new Set(report.findings.flatMap((f) => f.volumes));
+  const standIns = listed.filter((v) => v.name.startsWith('damaged-'));
+  let outcome: Outcome = 'unharmed';
+  for (const [name, content] of sound.contents) {
+    const volume = volumes.get(name);
+    if (volume?.state === 'online') {
+      if (!pool.read(name, 0, content.length).equals(content)) fail(`${name} shows something else`); // V1
+      continue;
+    }
+    outcome = 'suspended';
+    // V2
+    const reason = volume?.error ?? standIns[0]?.error;
+    if (reason === undefined) fail(`${name} is gone, and nothing says why`);
+    if (!NAMED.test(reason!)) fail(`${name} is not online, and no file is named: ${reason}`);
+    // V4
+    const told = volume === undefined ? standIns.some((v) => concerned.has(`#${v.id}`)) : concerned.has(name);
+    if (!told)
+      fail(`${name} is not online (${reason}), and the check names ${[...concerned].join(', ') || 'nobody'}`);
+  }
+  return outcome;
+}
