@@ -104,6 +104,11 @@ const node = group(
         type: 'RollingUpdate',
         rollingUpdate: { maxUnavailable: '10%' },
       }),
+      terminationGracePeriodSeconds: whole(
+        "How long it may take to end. While it alone keeps an engine's descriptors it waits for the next engine.",
+        120,
+        30,
+      ),
     },
     ['10m', '96Mi'],
   ),
@@ -115,13 +120,17 @@ const engine = group(
     'system-node-critical',
     {
       updateStrategy: foreign(
-        'How its pods are replaced by newer ones. With OnDelete an engine is replaced when its pod is deleted, which is ' +
-          "safe when the node role's pod beside it is ready; see docs/operations.md. Both DaemonSets rolling at once can " +
-          'take both keepers of a node in one moment, and then I/O fails.',
+        'How its pods are replaced by newer ones. While one is, I/O of its node waits, also for the image to be pulled: so ' +
+          'with OnDelete an engine is replaced when you delete its pod, after the node role has brought the image; see ' +
+          'docs/operations.md.',
         { type: 'OnDelete' },
       ),
       logSize: text('Size of the undo log of a new pool.', '256Mi', { pattern: '^[1-9][0-9]*(Ki|Mi|Gi)?$' }),
-      terminationGracePeriodSeconds: whole('How long it may take to end.', 30, 1),
+      terminationGracePeriodSeconds: whole(
+        'How long it may take to end. While volumes are in use it waits for a node role that keeps its descriptors.',
+        150,
+        30,
+      ),
     },
     ['100m', '256Mi'],
   ),
