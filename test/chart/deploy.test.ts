@@ -8,15 +8,13 @@ import { mutableParameters, snapshotParameters, volumeParameters } from '../../s
 import { customResourceDefinitions } from '../../src/operator/crds.ts';
 import { MANIFESTS, renderManifests } from '../../tools/chart/manifests.ts';
 import { attempt, run } from '../support/commands.ts';
-import { type KubeObject, objectsIn, podSpecs, rendered, repository } from './render.ts';
+import { describeChart, type KubeObject, objectsIn, podSpecs, rendered, repository } from './render.ts';
 
 const deploy = path.join(repository, 'deploy');
 const textOf = (name: string) => fs.readFileSync(path.join(deploy, name), 'utf8');
 const examples = fs.readdirSync(path.join(deploy, 'examples')).sort();
 
-describe('The plain manifests', function () {
-  this.timeout(300_000);
-
+describeChart('The plain manifests', () => {
   it('are what the chart gives', async () => {
     assert.equal(fs.readFileSync(path.join(repository, MANIFESTS), 'utf8'), await renderManifests());
   });
@@ -44,9 +42,7 @@ describe('The plain manifests', function () {
 const secrets = async (...args: string[]): Promise<KubeObject[]> =>
   objectsIn(await run(path.join(deploy, 'certificates.sh'), args));
 
-describe('The script for certificates', function () {
-  this.timeout(60_000);
-
+describeChart('The script for certificates', () => {
   it('makes Secrets that controller and engines take', async () => {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'flashcopy-deploy-'));
     try {
@@ -100,8 +96,7 @@ function objections(value: unknown, shape: Shape, at: string): string[] {
   return found === shape.type ? [] : [`${at} is no ${shape.type}`];
 }
 
-describe('The examples', function () {
-  this.timeout(120_000);
+describeChart('The examples', () => {
   const all = examples.flatMap((name) =>
     objectsIn(textOf(`examples/${name}`)).map((object) => ({ name, object })),
   );

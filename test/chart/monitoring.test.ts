@@ -5,7 +5,7 @@ import { newRegistry } from '../../src/base/health-server.ts';
 import { csiCallMetrics } from '../../src/csi/csi-metrics.ts';
 import { operatorMetrics } from '../../src/operator/metrics.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
-import { type KubeObject, rendered, the, type Values } from './render.ts';
+import { describeChart, type KubeObject, rendered, the, type Values } from './render.ts';
 
 const values: Values = {
   monitoring: {
@@ -22,8 +22,7 @@ type Rule = {
   annotations: Record<string, string>;
 };
 
-describe('Monitoring by the chart', function () {
-  this.timeout(120_000);
+describeChart('Monitoring by the chart', () => {
   let objects: KubeObject[];
   let rules: Rule[];
   let panels: { title: string; gridPos: { x: number; y: number }; targets: { expr: string }[] }[];

@@ -9,6 +9,7 @@ import {
   type Container,
   chart,
   container,
+  describeChart,
   type KubeObject,
   NAMESPACE,
   podSpecs,
@@ -92,8 +93,7 @@ const installations: Record<string, Values> = {
 };
 
 for (const [how, values] of Object.entries(installations)) {
-  describe(`Installed ${how}, the chart`, function () {
-    this.timeout(120_000);
+  describeChart(`Installed ${how}, the chart`, () => {
     let objects: KubeObject[];
     before(async () => {
       objects = await rendered({ values });
@@ -154,8 +154,7 @@ function certificateSecrets(objects: readonly KubeObject[]): string[] {
   return objects.flatMap(({ kind, spec }) => (kind === 'Certificate' ? [spec!['secretName'] as string] : []));
 }
 
-describe('The rights that the chart gives', function () {
-  this.timeout(120_000);
+describeChart('The rights that the chart gives', () => {
   let objects: KubeObject[];
   before(async () => {
     objects = await rendered();
@@ -207,8 +206,7 @@ describe('The rights that the chart gives', function () {
   });
 });
 
-describe('The pods of the chart', function () {
-  this.timeout(120_000);
+describeChart('The pods of the chart', () => {
   let objects: KubeObject[];
   before(async () => {
     objects = await rendered();
@@ -299,9 +297,7 @@ describe('The pods of the chart', function () {
   });
 });
 
-describe('The chart', function () {
-  this.timeout(120_000);
-
+describeChart('The chart', () => {
   it('has the version of the program', () => {
     const { version } = JSON.parse(fs.readFileSync(path.join(repository, 'package.json'), 'utf8')) as {
       version: string;

@@ -65,6 +65,21 @@ const helm = (): Promise<string> => {
   return building;
 };
 
+const BUILD_MS = 20 * 60_000;
+const TEST_MS = 300_000;
+
+/** A suite that has helm when its tests begin; where there is none yet, it is built. */
+export function describeChart(title: string, body: () => void): void {
+  describe(title, function () {
+    this.timeout(TEST_MS);
+    before(async function () {
+      this.timeout(BUILD_MS);
+      await helm();
+    });
+    body();
+  });
+}
+
 /** Helm's answer, whatever it is. */
 export async function template(asked: Asked = {}): Promise<CommandResult> {
   const { values = {}, apis = [SNAPSHOTS, GROUP_SNAPSHOTS], kubeVersion, release = RELEASE } = asked;

@@ -5,10 +5,9 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { CONTROLLER_NAME, engineNameOf, TlsDirectory } from '../../src/api/tls-directory.ts';
-import { type KubeObject, rendered, renderedText, the } from './render.ts';
+import { describeChart, type KubeObject, rendered, renderedText, the } from './render.ts';
 
-describe('Certificates made by helm', function () {
-  this.timeout(120_000);
+describeChart('Certificates made by helm', () => {
   let dir: string;
   let objects: KubeObject[];
   before(async () => {
@@ -64,9 +63,7 @@ describe('Certificates made by helm', function () {
   });
 });
 
-describe('Certificates from elsewhere', function () {
-  this.timeout(120_000);
-
+describeChart('Certificates from elsewhere', () => {
   it('come from cert-manager with the names that the roles need, in the Secrets that they read', async () => {
     const objects = await rendered({ values: { tls: { source: 'certManager' } } });
     const certificate = (name: string) => the(objects, 'Certificate', name).spec!;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Schema } from '../../tools/chart/schema.ts';
-import { chart, lint, renderedText, template, type Values } from './render.ts';
+import { chart, describeChart, lint, renderedText, template, type Values } from './render.ts';
 
 const schema = JSON.parse(fs.readFileSync(path.join(chart, 'values.schema.json'), 'utf8')) as Schema;
 
@@ -96,9 +96,7 @@ function another({ path: at, schema: each }: Place): unknown {
   }
 }
 
-describe("The chart's values", function () {
-  this.timeout(300_000);
-
+describeChart("The chart's values", () => {
   it('are those that helm itself finds good', async () => {
     assert.match(await lint(), /1 chart\(s\) linted, 0 chart\(s\) failed/);
   });
@@ -168,9 +166,7 @@ function insideForeign(lines: readonly string[], at: number): boolean {
   return false;
 }
 
-describe('The chart refuses, and says why', function () {
-  this.timeout(120_000);
-
+describeChart('The chart refuses, and says why', () => {
   const refused = (what: string, asked: Parameters<typeof template>[0], ...texts: RegExp[]) =>
     it(what, async () => {
       const { status, stderr } = await template(asked);
