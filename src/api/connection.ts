@@ -14,13 +14,16 @@ import {
   type ClientUnaryCall,
   connectivityState,
   credentials,
+  InterceptingCall,
+  type Interceptor,
   type requestCallback,
   type ServiceError,
 } from '@grpc/grpc-js';
 import { assert, FlashCopyError } from '../base/errors.ts';
+import { currentRequest } from '../base/request.ts';
 import { type Endpoint, parseEndpoint } from './endpoint.ts';
 import type { EngineClient } from './generated/flashcopy/engine/v1/Engine.ts';
-import { engineService } from './service.ts';
+import { engineService, REQUEST_KEY } from './service.ts';
 import { errorOf, type Failure, failureOf } from './status.ts';
 import { clientCredentials } from './tls-credentials.ts';
 import { engineNameOf, type TlsDirectory } from './tls-directory.ts';
@@ -173,6 +176,16 @@ export class Connection {
   }
 }
 
+/** The engine logs under the same id as the one that asks it. */
+const bearRequest: Interceptor = (options, next) =>
+  new InterceptingCall(next(options), {
+    start: (metadata, listener, go) => {
+      const request = currentRequest();
+      if (request !== undefined) metadata.set(REQUEST_KEY, request);
+      go(metadata, listener);
+    },
+  });
+
 const isWorthRepeating = (failure: Failure) => failure === 'lost' || failure === 'away';
 
 function once<Answer>(
@@ -181,6 +194,10 @@ function once<Answer>(
   again: boolean,
 ): Promise<{ answer: Answer } | { error: ServiceError }> {
   return new Promise((resolve) => {
-    start({ deadline }, (error, answer) => resolve(error ? { error } : { answer: answer! }), again);
+    start(
+      { deadline, interceptors: [bearRequest] },
+      (error, answer) => resolve(error ? { error } : { answer: answer! }),
+      again,
+    );
   });
 }

@@ -4,22 +4,46 @@
  */
 import type { handleUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js';
 import { FlashCopyError } from '../base/errors.ts';
+import { log } from '../base/log.ts';
+import { withRequest } from '../base/request.ts';
 import * as wire from './convert.ts';
 import type { EngineApi } from './engine-api.ts';
 import type { EngineHandlers } from './generated/flashcopy/engine/v1/Engine.ts';
 import type { Mapping } from './generated/flashcopy/engine/v1/Mapping.ts';
 import type { Name__Output } from './generated/flashcopy/engine/v1/Name.ts';
+import { REQUEST_KEY } from './service.ts';
 import { statusOf } from './status.ts';
+
+/** Calls that change nothing. */
+const QUIET = /\/(Get|List|AllocatedRanges|ChangedRanges)/;
 
 function unary<Request, Answer>(
   answer: (request: Request) => Promise<Answer>,
 ): handleUnaryCall<Request, Answer> {
   return (call, callback: sendUnaryData<Answer>) => {
-    answer(call.request).then(
+    const request = call.metadata.get(REQUEST_KEY)[0]?.toString();
+    withRequest(request, () => noted(call.getPath(), () => answer(call.request))).then(
       (value) => callback(null, value),
       (error) => callback(statusOf(error)),
     );
   };
+}
+
+/** In the log when it is over: what it was to change is durable then, or refused. */
+async function noted<Answer>(path: string, act: () => Promise<Answer>): Promise<Answer> {
+  const call = path.slice(path.lastIndexOf('/') + 1);
+  const level = QUIET.test(path) ? 'debug' : 'info';
+  const beganAt = performance.now();
+  const ms = () => Math.round((performance.now() - beganAt) * 10) / 10;
+  try {
+    const answer = await act();
+    log.log(level, 'engine call done', { call, ms: ms() });
+    return answer;
+  } catch (error) {
+    const { name: code, message } = error as Error;
+    log.log(level, 'engine call refused', { call, ms: ms(), code, error: message });
+    throw error;
+  }
 }
 
 export function handlersOf(api: EngineApi): EngineHandlers {

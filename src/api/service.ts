@@ -7,6 +7,9 @@ import { loadPackageDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import type { ProtoGrpcType } from './generated/engine.ts';
 
+/** The header with the id of the request on whose behalf a call is made (base/request.ts). */
+export const REQUEST_KEY = 'flashcopy-request';
+
 export function engineService(): ProtoGrpcType['flashcopy']['engine']['v1']['Engine'] {
   const protoDir = fileURLToPath(new URL('../../proto', import.meta.url));
   const definition = loadSync('flashcopy/engine/v1/engine.proto', {

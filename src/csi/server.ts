@@ -4,7 +4,6 @@
  * Every call gets an id, under which the log has what was asked, without secrets, and how it ended. Errors become
  * statuses in one place (status.ts). A caller that goes away ends a streamed answer, not a change that has begun.
  */
-import { randomUUID } from 'node:crypto';
 import {
   type handleServerStreamingCall,
   type handleUnaryCall,
@@ -14,6 +13,7 @@ import {
 } from '@grpc/grpc-js';
 import { type Listening, listenOnUnix } from '../api/unix-listener.ts';
 import { log } from '../base/log.ts';
+import { newRequestId, withRequest } from '../base/request.ts';
 import { Redactor } from './secrets.ts';
 import { type CsiServices, csiDefinitions } from './services.ts';
 import { csiStatusOf } from './status.ts';
@@ -66,7 +66,7 @@ class Journal {
     done(): void;
     failed(error: unknown): ReturnType<typeof csiStatusOf>;
   } {
-    const id = randomUUID().slice(0, 8);
+    const id = newRequestId();
     const { call, level } = this;
     const beganAt = performance.now();
     const ended = (code: string) => {
@@ -99,7 +99,7 @@ function unary(journal: Journal, act: (request: object) => Promise<object>): han
     const entry = journal.begin(call.request);
     let answer: object;
     try {
-      answer = await act(call.request);
+      answer = await withRequest(entry.id, () => act(call.request));
     } catch (error) {
       return callback(entry.failed(error));
     }

@@ -5,9 +5,9 @@
  * is found then, never from what happened. A new leader looks at everything. When a term ends nothing more is begun, and
  * what is under way stops before its next write.
  */
-import { randomUUID } from 'node:crypto';
 import type { Registry } from 'prom-client';
 import { log } from '../base/log.ts';
+import { newRequestId, withRequest } from '../base/request.ts';
 import type { NodeEngines } from '../csi/engines.ts';
 import { Places } from '../csi/places.ts';
 import { isConflict, type KubeClient } from '../kube/client.ts';
@@ -140,14 +140,17 @@ export class Operator {
     });
   }
 
-  private async handle(world: World, key: string): Promise<number | undefined> {
+  private handle(world: World, key: string): Promise<number | undefined> {
+    return withRequest(newRequestId(), () => this.look(world, key));
+  }
+
+  private async look(world: World, key: string): Promise<number | undefined> {
     const [kind = '', place = ''] = key.split(' ');
     const [namespace = '', name = ''] = place.split('/');
-    const request = randomUUID().slice(0, 8);
     const beganAt = performance.now();
     let failed = true;
     try {
-      log.debug('reconcile', { kind, namespace, name, request });
+      log.debug('reconcile', { kind, namespace, name });
       const againMs = await this.reconcilerOf(world, kind)(namespace, name);
       failed = false;
       return againMs;
@@ -157,13 +160,7 @@ export class Operator {
       // Nor is that somebody else changed the object: it is looked at again.
       failed = !isConflict(error);
       const { message } = error as Error;
-      log.log(failed ? 'warn' : 'debug', 'reconcile failed', {
-        kind,
-        namespace,
-        name,
-        request,
-        error: message,
-      });
+      log.log(failed ? 'warn' : 'debug', 'reconcile failed', { kind, namespace, name, error: message });
       throw error;
     } finally {
       this.metrics.reconciled(kind, failed, performance.now() - beganAt);

@@ -22,6 +22,9 @@ import { customPath, pathOf, type World } from './world.ts';
 const SCHEDULE_LABEL = 'flashcopy.dev/schedule';
 const SCHEDULED_AT = 'flashcopy.dev/scheduled-at';
 const LOOK_MS_MAX = 60_000;
+/** What was just made and is not ready yet will soon make something else too much. */
+const LOOK_MS_FRESH = 3000;
+const FRESH_MS = 300_000;
 
 type Status = NonNullable<FlashCopySchedule['status']>;
 type Run = NonNullable<Status['history']>[number];
@@ -43,8 +46,9 @@ export async function reconcileSchedule(
   }
   const due = planRun(schedule, now);
   await run(world, schedule, due);
-  await prune(world, schedule, now);
-  return due.nextAt === undefined ? undefined : Math.min(Math.max(due.nextAt - now, 500), LOOK_MS_MAX);
+  const isFresh = await prune(world, schedule, now);
+  const lookMs = isFresh ? LOOK_MS_FRESH : LOOK_MS_MAX;
+  return due.nextAt === undefined ? undefined : Math.min(Math.max(due.nextAt - now, 500), lookMs);
 }
 
 /** What the schema cannot see: whether there is such a time zone, or such a day. */
@@ -199,8 +203,8 @@ async function syncsOf(world: World, { metadata }: FlashCopySchedule): Promise<F
   return (await world.client.get<KubeList<FlashCopySync>>(path, { labelSelector })).items;
 }
 
-/** Deletes of what this schedule made what is too old, or too much. */
-async function prune(world: World, schedule: FlashCopySchedule, now: number): Promise<void> {
+/** Deletes of what this schedule made what is too old, or too much. Whether there is something that is not ready yet. */
+async function prune(world: World, schedule: FlashCopySchedule, now: number): Promise<boolean> {
   const { metadata, spec } = schedule;
   const { keepLast, maxAge } = spec.retention;
   const retention = { keepLast, maxAgeMs: maxAge === undefined ? undefined : durationMs(maxAge) };
@@ -216,6 +220,7 @@ async function prune(world: World, schedule: FlashCopySchedule, now: number): Pr
       });
     }
   }
+  return groups.flat().some(({ made }) => !made.good && now - made.createdAt < FRESH_MS);
 }
 
 type Kept = { object: KubeObject; made: Made; path: string };

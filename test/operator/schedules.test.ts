@@ -83,6 +83,24 @@ describe('The operator', () => {
       assert.ok(rig.kube.get(`${SNAPSHOTS}/by-hand`));
     });
 
+    it('deletes what is too much as soon as what replaces it is ready', async () => {
+      const put = (name: string, ms: number, ready: boolean) =>
+        rig.kube.put(`${SNAPSHOTS}/${name}`, {
+          metadata: { labels: { 'flashcopy.dev/schedule': 'one' }, creationTimestamp: ago(ms) },
+          spec: { source: { persistentVolumeClaimName: 'db' } },
+          status: { readyToUse: ready },
+        });
+      put('one-old', HOUR, true);
+      put('one-new', 1000, false);
+      schedule('one', { snapshots: { matchLabels: { none: 'such' } }, retention: { keepLast: 1 } });
+      await ran('one');
+      await rig.pause();
+      assert.equal(snapshotsOf('one').length, 2);
+      put('one-new', 1000, true);
+      await until('the old one is deleted', () => snapshotsOf('one').length === 1);
+      assert.equal(snapshotsOf('one')[0]!.metadata.name, 'one-new');
+    });
+
     it('makes syncs, not one more while the former one is not over', async () => {
       await rig.claim('copy');
       rig.mapping('refresh', 'db', 'copy');
