@@ -260,6 +260,6 @@ export const values: Schema = group('Values of the chart flashcopy-csi.', {
     storageClassName: text('Empty: the first of storageClasses.', ''),
     volumeSnapshotClassName: text('Empty: the first of volumeSnapshotClasses.', ''),
     size: text('Size of the volumes.', '64Mi', { pattern: '^[1-9][0-9]*(Mi|Gi)$' }),
-    timeoutSeconds: whole('How long each step may take.', 180, 10),
+    timeoutSeconds: whole('How long it may take. Helm itself waits for `--timeout`, 5 minutes.', 240, 10),
   }),
 });

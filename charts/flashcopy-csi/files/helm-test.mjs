@@ -44,6 +44,9 @@ const host = env('KUBERNETES_SERVICE_HOST');
 const server = `https://${host.includes(':') ? `[${host}]` : host}:${env('KUBERNETES_SERVICE_PORT')}`;
 const namespace = env('NAMESPACE');
 const timeoutMs = Number(env('TIMEOUT_SECONDS')) * 1000;
+const end = Date.now() + timeoutMs;
+/** For what was made to go away again. */
+const REMOVE_MS = 60_000;
 const run = `flashcopy-test-${Date.now().toString(36)}`;
 const core = `/api/v1/namespaces/${namespace}`;
 const kinds = {
@@ -80,14 +83,13 @@ async function create(kind, name, spec, apiVersion = 'v1') {
 
 /** Until `done` says so; it throws when that cannot become true any more. */
 async function waitFor(kind, name, what, done) {
-  const end = Date.now() + timeoutMs;
   for (;;) {
     const object = await ask('GET', `${kinds[kind]}/${name}`);
     if (done(object)) return object;
-    if (Date.now() > end)
-      throw new Error(
-        `${kind} ${name} is not ${what} after ${timeoutMs / 1000} s: ${JSON.stringify(object.status)}`,
-      );
+    if (Date.now() > end) {
+      const status = JSON.stringify(object.status);
+      throw new Error(`${kind} ${name} is not ${what}, ${timeoutMs / 1000} s after the beginning: ${status}`);
+    }
     await sleep(500);
   }
 }
@@ -175,28 +177,38 @@ async function events() {
 
 /** Pods first, then what they used: in the reverse order of their making. */
 async function removeAll() {
+  const until = Date.now() + REMOVE_MS;
   for (const { kind, name } of made) {
-    const path = `${kinds[kind]}/${name}`;
-    const end = Date.now() + timeoutMs;
-    for (let gone = false; !gone && Date.now() < end; ) {
-      gone = await ask('DELETE', path).then(
-        () => false,
-        ({ status }) => status === 404,
-      );
-      if (!gone) await sleep(500);
+    while (!(await isGone(`${kinds[kind]}/${name}`))) {
+      if (Date.now() > until) throw new Error(`${kind} ${name} does not go away after ${REMOVE_MS / 1000} s`);
+      await sleep(500);
     }
   }
 }
 
-async function main() {
+async function isGone(path) {
   try {
-    await all();
+    await ask('DELETE', path);
+    return false;
+  } catch (error) {
+    if (error.status === 404) return true;
+    throw error;
+  }
+}
+
+async function main() {
+  const stopped = new Promise((_resolve, reject) => {
+    process.once('SIGTERM', () => reject(new Error('told to end')));
+  });
+  try {
+    await Promise.race([all(), stopped]);
     await step('all is removed', removeAll);
     console.log('The driver works.');
+    process.exit(0);
   } catch (error) {
     console.log(`${error.message}\n${(await events()).join('\n')}`);
     await removeAll();
-    process.exitCode = 1;
+    process.exit(1);
   }
 }
 
