@@ -13,9 +13,11 @@ export const FILESYSTEM_DEFAULT: FilesystemType = 'ext4';
 const XFS_BYTES_MIN = 300 * 1024 * 1024;
 const BYTES_MIN = 1024 * 1024;
 
-const ONE_NODE = new Set([
+/** ReadOnlyMany is the only access mode for readers that Kubernetes has: they are on the volume's node too. */
+export const READERS: ReadonlySet<string> = new Set(['SINGLE_NODE_READER_ONLY', 'MULTI_NODE_READER_ONLY']);
+const MODES = new Set([
+  ...READERS,
   'SINGLE_NODE_WRITER',
-  'SINGLE_NODE_READER_ONLY',
   'SINGLE_NODE_SINGLE_WRITER',
   'SINGLE_NODE_MULTI_WRITER',
 ]);
@@ -25,8 +27,8 @@ export function objectionTo(capability: VolumeCapability__Output): string | unde
   const mode = capability.accessMode?.mode;
   if (mode === undefined || mode === 'UNKNOWN')
     return 'A volume capability has no access mode. Give one for a single node.';
-  if (!ONE_NODE.has(mode))
-    return `The access mode ${mode} was asked for, and a volume is on one node: use ${[...ONE_NODE].join(', ')}.`;
+  if (!MODES.has(mode))
+    return `The access mode ${mode} was asked for, and a volume is on one node: use ${[...MODES].join(', ')}.`;
   if (capability.block) return undefined;
   if (!capability.mount) return 'A volume capability asks neither for a block device nor for a filesystem.';
   const { fsType } = capability.mount;

@@ -216,7 +216,8 @@ describe('The CSI node service', () => {
     });
 
     it('read-only, with access for readers or by option', async () => {
-      for (const wish of [{ mode: 'SINGLE_NODE_READER_ONLY' as Mode }, { mountFlags: ['ro'] }]) {
+      const modes: Mode[] = ['SINGLE_NODE_READER_ONLY', 'MULTI_NODE_READER_ONLY'];
+      for (const wish of [...modes.map((mode) => ({ mode })), { mountFlags: ['ro'] }]) {
         await node.stage(name, wish);
         assert.ok(mountAt(await node.publish(name, wish))!.options.includes('ro'));
         await fails('ALREADY_EXISTS', node.stage(name));

@@ -9,7 +9,7 @@ import { lstat, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { FlashCopyError } from '../../base/errors.ts';
 import { mountAt } from '../../sys/mount.ts';
-import { type FilesystemType, objectionTo } from '../capabilities.ts';
+import { type FilesystemType, objectionTo, READERS } from '../capabilities.ts';
 import type { VolumeCapability__Output } from '../generated/csi/v1/VolumeCapability.ts';
 import { shown } from '../ids.ts';
 import { boundDevice } from './device.ts';
@@ -40,7 +40,7 @@ export function useOf(capability: VolumeCapability__Output | null): Use {
     access: mount ? 'mount' : 'block',
     filesystem: (mount?.fsType || undefined) as FilesystemType | undefined,
     options: options.filter((option) => option !== 'ro' && option !== 'rw'),
-    readOnly: mode === 'SINGLE_NODE_READER_ONLY' || options.includes('ro'),
+    readOnly: (mode !== undefined && READERS.has(mode)) || options.includes('ro'),
     singleWriter: mode === 'SINGLE_NODE_SINGLE_WRITER',
   };
 }

@@ -120,6 +120,11 @@ export class Scene {
     return this.sh(pod, `cd ${MOUNT} && find . -type f | sort | xargs -r sha256sum`);
   }
 
+  async grow(claimName: string, size: string): Promise<void> {
+    const patch = { spec: { resources: { requests: { storage: size } } } };
+    await this.kubectl('patch', 'pvc', claimName, '-p', JSON.stringify(patch));
+  }
+
   /** The size of the filesystem that a pod has its volume on. */
   async mib(pod: string): Promise<number> {
     return Number(await this.sh(pod, `df -m ${MOUNT} | awk 'END { print $(NF-4) }'`));
