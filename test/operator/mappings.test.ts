@@ -331,6 +331,20 @@ describe('The operator', () => {
     });
   });
 
+  it('tells Prometheus who leads, what was looked at, and how far the mappings are', async () => {
+    await rig.claim('measured');
+    rig.mapping('measured', 'db', 'measured');
+    await copied('measured');
+    const metrics = await until('it is told', async () => {
+      const text = await rig.metrics();
+      return text.includes('flashcopy_mapping_progress_ratio{namespace="shop",name="measured"} 1') && text;
+    });
+    assert.match(metrics, /^flashcopy_operator_leader 1$/m);
+    assert.match(metrics, /^flashcopy_operator_queue_depth \d+$/m);
+    assert.match(metrics, /^flashcopy_operator_reconciles_total\{kind="mapping",result="ok"\} [1-9]/m);
+    assert.match(metrics, /^flashcopy_mapping_changed_bytes\{namespace="shop",name="measured"\} 0$/m);
+  });
+
   describe('while a node does not answer', () => {
     it('says so, forgets nothing, and goes on when it answers again', async () => {
       await rig.stop();

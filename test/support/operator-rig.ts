@@ -18,6 +18,7 @@ import { KubeServer } from './kube-server.ts';
 
 export const NODE = 'node-1';
 export const NAMESPACE = 'shop';
+const PATIENCE_MS = 60_000;
 const TIMES = { durationMs: 3000, renewMs: 2000, retryMs: 200 };
 
 type Json = Record<string, unknown>;
@@ -46,6 +47,7 @@ export class OperatorRig {
   readonly #suite: EngineSuite;
   #operator: Operator | undefined;
   #count = 0;
+  #registry = new Registry();
 
   private constructor(suite: EngineSuite, kube: KubeServer) {
     this.#suite = suite;
@@ -79,10 +81,11 @@ export class OperatorRig {
   /** `engine`: what stands between the operator and the engine. */
   run(engine: EngineApi = this.engine): void {
     this.#count += 1;
+    this.#registry = new Registry();
     this.#operator = new Operator({
       client: this.client,
       engines: new FixedEngines(new Map([[NODE, engine]])),
-      registry: new Registry(),
+      registry: this.#registry,
       namespace: 'flashcopy-system',
       identity: `operator-${this.#count}`,
       times: TIMES,
@@ -192,10 +195,14 @@ export class OperatorRig {
   ): Promise<Item> {
     const path = this.path(plural, name);
     try {
-      return await until(`${name} ${what}`, () => {
-        const object = this.kube.get<Item>(path);
-        return object !== undefined && holds(object) ? object : undefined;
-      });
+      return await until(
+        `${name} ${what}`,
+        () => {
+          const object = this.kube.get<Item>(path);
+          return object !== undefined && holds(object) ? object : undefined;
+        },
+        PATIENCE_MS,
+      );
     } catch (error) {
       throw new Error(`${(error as Error).message}: ${JSON.stringify(this.kube.get(path), null, 1)}`);
     }
@@ -216,6 +223,11 @@ export class OperatorRig {
 
   async untilEvent(name: string, pattern: RegExp): Promise<void> {
     await until(`an event of ${name} says ${pattern}`, () => pattern.test(this.events(name).join('\n')));
+  }
+
+  /** What Prometheus is told. */
+  metrics(): Promise<string> {
+    return this.#registry.metrics();
   }
 
   /** As long as a look at something takes, and some more. */
