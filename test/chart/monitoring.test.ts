@@ -1,5 +1,6 @@
 /** The alerts and the dashboard ask for metrics that the roles tell. */
 import assert from 'node:assert/strict';
+import { parser } from '@prometheus-io/lezer-promql';
 import { addEngineMetrics } from '../../src/api/engine-metrics.ts';
 import { newRegistry } from '../../src/base/health-server.ts';
 import { csiCallMetrics } from '../../src/csi/csi-metrics.ts';
@@ -43,6 +44,25 @@ describeChart('Monitoring by the chart', () => {
     const names = [engine, controller].flatMap((each) => each.getMetricsAsArray().map(({ name }) => name));
     return new Set([...names, ...names.map((name) => `${name}_bucket`)]);
   };
+
+  it('asks in PromQL', () => {
+    const queries = panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+    // Grafana puts a duration there.
+    const all = [...rules.map(({ expr }) => expr), ...queries].map((expr) =>
+      expr.replaceAll('$__rate_interval', '5m'),
+    );
+    const wrong = (expr: string) => {
+      let errors = 0;
+      parser.parse(expr).iterate({
+        enter: ({ type }) => {
+          errors += Number(type.isError);
+        },
+      });
+      return errors > 0;
+    };
+    assert.ok(wrong('sum by (a rate(b[5m])'));
+    assert.deepEqual(all.filter(wrong), []);
+  });
 
   it('asks only for metrics that there are', () => {
     const asked = [
