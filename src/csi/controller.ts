@@ -6,6 +6,7 @@
  */
 import { FlashCopyError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
+import type { Provisioning } from '../base/model.ts';
 import { Turns } from '../base/turns.ts';
 import { leastBytes, objectionTo } from './capabilities.ts';
 import { createVolume, wishOf } from './create-volume.ts';
@@ -120,7 +121,7 @@ async function validate(
 
 /** Of one node, or of all that answer: what cannot be reached is not available. */
 async function capacity(places: Places, request: GetCapacityRequest__Output): Promise<GetCapacityResponse> {
-  const { provisioning = 'thin' } = volumeParameters(request.parameters, {});
+  const provisioning = provisioningOf(request.parameters);
   const node = nodeIn(request.accessibleTopology);
   if (request.volumeCapabilities.some((each) => objectionTo(each) !== undefined))
     return { availableCapacity: 0 };
@@ -140,6 +141,19 @@ async function capacity(places: Places, request: GetCapacityRequest__Output): Pr
     maximumVolumeSize: { value: Math.max(0, ...pools.map((pool) => largestVolume(pool, provisioning))) },
     minimumVolumeSize: { value: leastBytes(request.volumeCapabilities) },
   };
+}
+
+/**
+ * A wrong parameter is told where a volume is made. An error here would keep it from coming to that: the scheduler would
+ * find no capacity for the class, and say that storage is short.
+ */
+function provisioningOf(parameters: Readonly<Record<string, string>>): Provisioning {
+  try {
+    return volumeParameters(parameters, {}).provisioning ?? 'thin';
+  } catch (error) {
+    if (error instanceof FlashCopyError && error.code === 'InvalidArgument') return 'thin';
+    throw error;
+  }
 }
 
 async function expand(

@@ -301,6 +301,8 @@ describe('CSI calls', () => {
     await refusedWith('RESOURCE_EXHAUSTED', csi().createVolume(request));
     const capacity = await ask(csi().controller, 'getCapacity', {});
     assert.ok(Math.abs((capacity.availableCapacity as number) - freeBytes) < GiB);
+    const misspelt = { parameters: { grainsize: '4Ki' } };
+    assert.ok(((await ask(csi().controller, 'getCapacity', misspelt)).availableCapacity as number) > 0);
     const elsewhere = { segments: { 'topology.flashcopy.dev/node': 'node-9' } };
     const none = await ask(csi().controller, 'getCapacity', { accessibleTopology: elsewhere });
     assert.equal(none.availableCapacity, 0);
