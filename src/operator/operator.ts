@@ -48,6 +48,7 @@ export type OperatorOptions = {
 };
 
 type Reconcile = (namespace: string, name: string) => Promise<number | undefined>;
+type Followed = { start(): unknown; stop(): Promise<void>; readonly synced: Promise<void> };
 type Term = { world: World; queue: WorkQueue };
 
 export class Operator {
@@ -62,7 +63,7 @@ export class Operator {
   /** What there was to see of an object when it was last looked at because of a change. */
   private readonly signatures = new Map<string, string>();
   private readonly ending = new Set<Promise<void>>();
-  private readonly informers: readonly Informer<KubeObject>[];
+  private readonly informers: readonly Followed[];
   private election: Election | undefined;
   private stopped = false;
   private term: Term | undefined;
@@ -127,7 +128,7 @@ export class Operator {
   }
 
   /** Changes of the status are this operator's own, and lead to nothing. */
-  private follow(kind: string, informer: Informer<KubeObject>): void {
+  private follow<Item extends KubeObject>(kind: string, informer: Informer<Item>): void {
     informer.onChange((object) => {
       const key = `${kind} ${keyOf(object)}`;
       const isThere = informer.get(object.metadata.name, object.metadata.namespace) !== undefined;

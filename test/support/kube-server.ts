@@ -88,6 +88,14 @@ export class KubeServer {
     this.dropWatches();
   }
 
+  /** As when etcd is restored from a backup without this object: versions go back, and later ones are refused. */
+  rewind(path: string): void {
+    this.#objects.delete(keyOf(this.#place(new URL(path, this.url))));
+    this.#changes.length = 0;
+    this.#version -= 50;
+    this.dropWatches();
+  }
+
   dropWatches(): void {
     for (const response of this.#watches) response.destroy();
   }
@@ -258,6 +266,11 @@ export class KubeServer {
     const line = (type: string, object: unknown) => response.write(`${JSON.stringify({ type, object })}\n`);
     if (from < this.#forgotten) {
       line('ERROR', { kind: 'Status', code: 410, reason: 'Expired' });
+      response.end();
+      return;
+    }
+    if (from > this.#version) {
+      line('ERROR', { kind: 'Status', code: 504, reason: 'Timeout', message: 'Too large resource version' });
       response.end();
       return;
     }
