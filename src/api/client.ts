@@ -18,6 +18,7 @@ import type {
   MappingInfo,
   PoolInfo,
   RangePage,
+  ScrubInfo,
   VolumeInfo,
 } from '../base/model.ts';
 import { Connection, type Reconsider, type RemoteOptions, type Start } from './connection.ts';
@@ -30,6 +31,7 @@ import type { ListVolumesResponse__Output } from './generated/flashcopy/engine/v
 import type { Mapping__Output } from './generated/flashcopy/engine/v1/Mapping.ts';
 import type { MappingState__Output } from './generated/flashcopy/engine/v1/MappingState.ts';
 import type { RangePage__Output } from './generated/flashcopy/engine/v1/RangePage.ts';
+import type { Scrub__Output } from './generated/flashcopy/engine/v1/Scrub.ts';
 import type { Volume__Output } from './generated/flashcopy/engine/v1/Volume.ts';
 import { errorOf } from './status.ts';
 
@@ -227,6 +229,29 @@ export class RemoteEngine implements EngineApi {
       signal.removeEventListener('abort', cancel);
       call.cancel();
     }
+  }
+
+  async startScrub(bytesPerSecond: number): Promise<ScrubInfo> {
+    const message = { bytesPerSecond: wire.whole('rate of the scrub', bytesPerSecond) };
+    // It begins with a look at the whole catalog.
+    const answer = await this.call<Scrub__Output>('starting a scrub', LONG_CALL_MS, (o, done) =>
+      this.client.startScrub(message, o, done),
+    );
+    return wire.scrubFromWire(answer);
+  }
+
+  async stopScrub(): Promise<ScrubInfo> {
+    const answer = await this.call<Scrub__Output>('stopping the scrub', CALL_MS, (o, done) =>
+      this.client.stopScrub({}, o, done),
+    );
+    return wire.scrubFromWire(answer);
+  }
+
+  async getScrub(): Promise<ScrubInfo> {
+    const answer = await this.call<Scrub__Output>('looking at the scrub', CALL_MS, (o, done) =>
+      this.client.getScrub({}, o, done),
+    );
+    return wire.scrubFromWire(answer);
   }
 
   async pool(): Promise<PoolInfo> {

@@ -15,6 +15,7 @@ import type {
   MappingState,
   Provisioning,
   RangePage,
+  ScrubInfo,
   VolumeInfo,
 } from '../base/model.ts';
 import type { CowFailure__Output } from './generated/flashcopy/engine/v1/CowFailure.ts';
@@ -30,6 +31,8 @@ import type {
   RangePage__Output,
   RangePage as RangePageMessage,
 } from './generated/flashcopy/engine/v1/RangePage.ts';
+import type { Scrub, Scrub__Output } from './generated/flashcopy/engine/v1/Scrub.ts';
+import type { ScrubState__Output } from './generated/flashcopy/engine/v1/ScrubState.ts';
 import type { Volume, Volume__Output } from './generated/flashcopy/engine/v1/Volume.ts';
 import type { VolumeKind__Output } from './generated/flashcopy/engine/v1/VolumeKind.ts';
 import type { VolumeState__Output } from './generated/flashcopy/engine/v1/VolumeState.ts';
@@ -50,6 +53,12 @@ const volumeStates: Record<VolumeInfo['state'], VolumeState__Output> = {
   online: 'VOLUME_STATE_ONLINE',
   suspended: 'VOLUME_STATE_SUSPENDED',
   stopped: 'VOLUME_STATE_STOPPED',
+};
+const scrubStates: Record<ScrubInfo['state'], ScrubState__Output> = {
+  never: 'SCRUB_STATE_NEVER',
+  running: 'SCRUB_STATE_RUNNING',
+  stopped: 'SCRUB_STATE_STOPPED',
+  done: 'SCRUB_STATE_DONE',
 };
 const mappingStates: Record<MappingState, MappingState__Output> = {
   idle: 'MAPPING_STATE_IDLE',
@@ -108,6 +117,27 @@ export function rangePageToWire({ next, ...page }: RangePage): RangePageMessage 
 
 export function rangePageFromWire({ ranges, next, sizeBytes }: RangePage__Output): RangePage {
   return { ranges, next: next ?? null, sizeBytes };
+}
+
+export function scrubToWire({ findings, state, ...scrub }: ScrubInfo): Scrub {
+  return {
+    ...scrub,
+    state: scrubStates[state],
+    findings: findings.map(({ offset, ...finding }) => ({ ...finding, ...(offset !== null && { offset }) })),
+  };
+}
+
+export function scrubFromWire({ findings, state, ...scrub }: Scrub__Output): ScrubInfo {
+  return {
+    ...scrub,
+    state: wordOf(scrubStates, state),
+    findings: findings.map(({ volume, file, offset, what }) => ({
+      volume,
+      file,
+      offset: offset ?? null,
+      what,
+    })),
+  };
 }
 
 /** The wire would cut the fraction off without a word, and the engine could not refuse what it does not see. */

@@ -14,6 +14,7 @@ import type {
   MappingInfo,
   PoolInfo,
   RangePage,
+  ScrubInfo,
   VolumeInfo,
 } from '../base/model.ts';
 
@@ -67,6 +68,15 @@ export interface EngineApi {
   listMappings(): Promise<MappingInfo[]>;
   /** The mapping's state now and at every change, until the consumer stops or the mapping is gone. */
   watchMapping(name: string, signal: AbortSignal): AsyncIterable<MappingInfo>;
+
+  /**
+   * Looks at all of the pool while it is in use, in the background, at most so many bytes a second (0: the default). One
+   * that was stopped goes on; one that runs gets the rate.
+   */
+  startScrub(bytesPerSecond: number): Promise<ScrubInfo>;
+  stopScrub(): Promise<ScrubInfo>;
+  /** The scrub that runs, or the last one, and what it has found. */
+  getScrub(): Promise<ScrubInfo>;
 
   pool(): Promise<PoolInfo>;
   counters(): Promise<Counters>;

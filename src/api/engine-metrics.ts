@@ -7,12 +7,13 @@
  * from the next scrape on.
  */
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { Counters, MappingInfo, PoolInfo, VolumeInfo } from '../base/model.ts';
+import type { Counters, MappingInfo, PoolInfo, ScrubInfo, VolumeInfo } from '../base/model.ts';
 import type { Lives } from '../engine/child-messages.ts';
 import type { EngineApi } from './engine-api.ts';
 
 type Seen = {
   pool: PoolInfo;
+  scrub: ScrubInfo;
   counters: Counters;
   volumes: VolumeInfo[];
   snapshots: VolumeInfo[];
@@ -80,8 +81,9 @@ export function addEngineMetrics(registry: Registry, api: EngineApi, lives: Live
 }
 
 async function look(api: EngineApi): Promise<Seen> {
-  const [pool, counters, all, everyMapping] = await Promise.all([
+  const [pool, scrub, counters, all, everyMapping] = await Promise.all([
     api.pool(),
+    api.getScrub(),
     api.counters(),
     api.listVolumes(),
     api.listMappings(),
@@ -92,7 +94,7 @@ async function look(api: EngineApi): Promise<Seen> {
   const isSnapshot = new Set(snapshots.map(({ name }) => name));
   const mappings = everyMapping.filter(({ target }) => !isSnapshot.has(target));
   const snapshotsOf = Map.groupBy(snapshots, ({ source }) => source);
-  return { pool, counters, volumes, snapshots, snapshotsOf, mappings };
+  return { pool, scrub, counters, volumes, snapshots, snapshotsOf, mappings };
 }
 
 const bytesOf = (volumes: VolumeInfo[]): number =>
@@ -122,6 +124,18 @@ function addPool(add: Single): void {
   add('pool_log_bytes', 'Size of the undo log.', ({ pool }) => pool.logBytes);
   add('pool_log_used_bytes', 'Used part of the undo log.', ({ pool }) => pool.logUsedBytes);
   add('pool_warnings', 'Warnings that "flashcopy pool show" tells.', ({ pool }) => pool.warnings.length);
+  add('scrub_running', '1 while a scrub runs.', ({ scrub }) => Number(scrub.state === 'running'));
+  add(
+    'scrub_done_bytes',
+    'How far the last scrub is, of all volumes and snapshots.',
+    ({ scrub }) => scrub.doneBytes,
+  );
+  add('scrub_findings', 'Damage that the last scrub has found.', ({ scrub }) => scrub.findings.length);
+  add(
+    'scrub_end_timestamp_seconds',
+    'When the last scrub was through; 0: it is not.',
+    ({ scrub }) => scrub.endedAt / 1000,
+  );
   add('volumes_suspended', 'Volumes whose metadata or data cannot be reached.', ({ volumes }) =>
     offline(volumes),
   );

@@ -97,6 +97,10 @@ export function handlersOf(api: EngineApi): EngineHandlers {
     ListMappings: unary(() => mappings(api.listMappings())),
     WatchMapping: (call) => void watch(api, call),
 
+    StartScrub: unary(async ({ bytesPerSecond }) => wire.scrubToWire(await api.startScrub(bytesPerSecond))),
+    StopScrub: unary(async () => wire.scrubToWire(await api.stopScrub())),
+    GetScrub: unary(async () => wire.scrubToWire(await api.getScrub())),
+
     GetPool: unary(() => api.pool()),
     GetCounters: unary(() => api.counters()),
   };

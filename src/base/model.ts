@@ -104,6 +104,31 @@ export type CreateMapping = {
 };
 export type CreateSnapshot = { name: string; source: string; copyRate?: number; labels?: Labels };
 
+export type ScrubFinding = {
+  /** Whose it is; '' for what is the whole pool's. */
+  volume: string;
+  /** Below the pool. */
+  file: string;
+  offset: number | null;
+  what: string;
+};
+
+/** The scrub: a look at all of the pool while it is in use. The last one, or the one that runs. */
+export type ScrubInfo = {
+  state: 'never' | 'running' | 'stopped' | 'done';
+  bytesPerSecond: number;
+  startedAt: number;
+  endedAt: number;
+  /** Where it is. */
+  volume: string;
+  /** Of the sizes of all volumes and snapshots, holes included. */
+  doneBytes: number;
+  totalBytes: number;
+  findings: ScrubFinding[];
+  /** Why it stopped by itself. */
+  error: string;
+};
+
 /** A part of a volume, bytes, both multiples of its grain except at the volume's end. */
 export type ByteRange = { offset: number; length: number };
 export type RangePage = {

@@ -16,6 +16,7 @@ import { addMapCommands } from './map.ts';
 import { addNodeCommand } from './node.ts';
 import { addPoolCommands } from './pool.ts';
 import { addConnectionOptions } from './role-options.ts';
+import { addScrubCommands } from './scrub.ts';
 import { addSnapshotCommands } from './snapshot.ts';
 import { addStandaloneCommand } from './standalone.ts';
 import { addTopCommand } from './top.ts';
@@ -54,6 +55,7 @@ function newProgram(): Command {
   addPoolCommands(program);
   addHealthCommand(program);
   addCheckCommand(program);
+  addScrubCommands(program);
   addTopCommand(program);
   return program;
 }

@@ -218,6 +218,20 @@ export class Bitmap {
     }
   }
 
+  /** Bits of a page that these words (null: all) have and this bitmap has not. */
+  *lacking(index: number, words: Uint32Array | null): Generator<number, void, void> {
+    const page = this.dir.get(index);
+    if (page !== undefined && page < 0) return;
+    const base = page === undefined ? -1 : this.arena.wordOf(page);
+    for (let i = 0; i < PAGE_WORDS; i++) {
+      const mine = base < 0 ? 0 : this.arena.words[base + i]!;
+      for (let left = ((words === null ? ONES : words[i]!) & ~mine) >>> 0; left !== 0; left &= left - 1) {
+        const bit = index * PAGE_BITS + i * 32 + 31 - Math.clz32(left & -left);
+        if (bit < this.bits) yield bit;
+      }
+    }
+  }
+
   get pageTotal(): number {
     return this.dir.size;
   }

@@ -19,6 +19,7 @@ import type {
   MappingInfo,
   PoolInfo,
   RangePage,
+  ScrubInfo,
 } from '../base/model.ts';
 import { checkpoint, checkpointBits } from './checkpoint.ts';
 import { readContent } from './content.ts';
@@ -31,6 +32,8 @@ import { dropOrphans } from './orphans.ts';
 import { allocatedRanges, changedRanges } from './ranges.ts';
 import { reclaimLoop } from './reclaim.ts';
 import { type OpenInput, recover } from './recovery.ts';
+import { startScrubLoop } from './scrub.ts';
+import { type FoundBefore, scrubInfo, startScrub, stopScrub } from './scrub-calls.ts';
 import { type Ports, put, State, together } from './state.ts';
 import type { Volume } from './volume.ts';
 import * as volumes from './volumes.ts';
@@ -77,6 +80,7 @@ export class Core {
       if (error !== null) throw error;
     });
     for (const m of state.mappings.values()) startCopyLoop(state, m);
+    startScrubLoop(state);
     if (state.log.records.length > 0) this.checkpointSoon();
   }
 
@@ -87,7 +91,10 @@ export class Core {
     state.runner.fire(state.retiredWake);
     for (const m of state.mappings.values()) state.runner.fire(m.wake);
     const busy = () =>
-      this.reclaiming || this.checkpointing || [...state.mappings.values()].some((m) => m.running);
+      this.reclaiming ||
+      this.checkpointing ||
+      state.scrubbing ||
+      [...state.mappings.values()].some((m) => m.running);
     while (busy()) yield op.sleep(5);
     yield* checkpoint(state);
     // What could not be filled keeps its records in the log.
@@ -236,6 +243,18 @@ export class Core {
 
   *listMappings(): Plan<MappingInfo[]> {
     return [...this.state.mappings.values()].map((m) => mappingInfo(this.state, m));
+  }
+
+  *startScrub(bytesPerSecond: number, found: FoundBefore[]): Plan<ScrubInfo> {
+    return yield* startScrub(this.state, bytesPerSecond, found);
+  }
+
+  *stopScrub(): Plan<ScrubInfo> {
+    return yield* stopScrub(this.state);
+  }
+
+  *getScrub(): Plan<ScrubInfo> {
+    return scrubInfo(this.state);
   }
 
   *pool(): Plan<PoolInfo> {

@@ -7,6 +7,7 @@ import { VOLATILE_ID } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { changedSince } from './epochs.ts';
 import { SLOT } from './log-record.ts';
+import { scrubWarnings } from './scrub-calls.ts';
 import type { State } from './state.ts';
 import type { Mapping, Volume } from './volume.ts';
 
@@ -89,6 +90,6 @@ export function poolInfo(state: State): PoolInfo {
     retired: all.length - live.length,
     logBytes: state.log.slots * SLOT,
     logUsedBytes: state.log.usedSlots * SLOT,
-    warnings: [],
+    warnings: scrubWarnings(state),
   };
 }

@@ -18,7 +18,7 @@ import { COPY, type RecordEntry, SLOT } from './log-record.ts';
 import { type LogScan, scanLog } from './log-scan.ts';
 import { op, type Plan, Signal } from './ops.ts';
 import { Damage } from './recovery-damage.ts';
-import type { BitmapRow, EngineRow, EpochRow, MappingRow, VolumeRow } from './rows.ts';
+import type { BitmapRow, EngineRow, EpochRow, MappingRow, ScrubRow, VolumeRow } from './rows.ts';
 import { type State, together } from './state.ts';
 import type { LogRecord } from './undo-log.ts';
 import { type Epoch, Volume } from './volume.ts';
@@ -54,6 +54,7 @@ function buildTree(state: State, input: OpenInput, damage: Damage): void {
   const epochs: EpochRow[] = [];
   for (const { table, key, row } of input.rows) {
     if (table === 'engine') state.engine = row as EngineRow;
+    else if (table === 'scrub') state.scrub = row as ScrubRow;
     else if (table === 'bitmap') state.bitmaps.set(key, row as BitmapRow);
     else if (table === 'epoch') epochs.push(row as EpochRow);
     else if (table === 'mapping')

@@ -3,7 +3,7 @@
  * transaction for each step; nobody else does. Keys are ids from one counter, never used twice.
  */
 import type { BitmapId, EpochSeq, MappingId, VolumeId } from '../base/brands.ts';
-import type { CowFailure, Labels, MappingState, Provisioning } from '../base/model.ts';
+import type { CowFailure, Labels, MappingState, Provisioning, ScrubFinding } from '../base/model.ts';
 
 export type VolumeRow = {
   id: VolumeId;
@@ -78,5 +78,19 @@ export type EngineRow = {
   logSlots?: number;
 };
 
+/** One row, key 1. Absent: there never was a scrub. */
+export type ScrubRow = {
+  id: number;
+  state: 'running' | 'stopped' | 'done';
+  bytesPerSecond: number;
+  startedAt: number;
+  endedAt: number;
+  /** Where it is: volumes with lower ids are done, and so much of this one. */
+  volume: number;
+  offset: number;
+  findings: readonly ScrubFinding[];
+  error: string;
+};
+
 /** The tables that there are. */
-export const TABLES = ['volume', 'mapping', 'epoch', 'bitmap', 'engine'] as const;
+export const TABLES = ['volume', 'mapping', 'epoch', 'bitmap', 'engine', 'scrub'] as const;

@@ -10,7 +10,7 @@ import { Mutex } from './locks.ts';
 import { SLOT } from './log-record.ts';
 import { op, type Plan, type RowChange, type Runner, Signal } from './ops.ts';
 import type { Clock, Listener, Memory, Space } from './ports.ts';
-import type { BitmapRow, EngineRow } from './rows.ts';
+import type { BitmapRow, EngineRow, ScrubRow } from './rows.ts';
 import { UndoLog } from './undo-log.ts';
 import type { Epoch, Mapping, Volume } from './volume.ts';
 
@@ -38,6 +38,10 @@ export class State {
   readonly bitmaps = new Map<number, BitmapRow>();
   readonly names = new Map<string, Volume>();
   engine: EngineRow = { nextId: 1, tailSeq: 1, tailSlot: 0, clean: true };
+  /** The last scrub, or the one under way; null: there never was one. */
+  scrub: ScrubRow | null = null;
+  /** Its loop runs. */
+  scrubbing = false;
   /** One change of the tree at a time: cut, sync, end, removal. */
   readonly structure: Mutex;
   /** One checkpoint at a time. */

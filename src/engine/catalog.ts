@@ -87,6 +87,20 @@ export class Catalog {
     return told(this.file, () => rowsOf(this.db, this.file));
   }
 
+  /** Reads all of it again from the disk, which may have changed since. What is wrong, or null. */
+  verify(): string | null {
+    try {
+      told(this.file, () => {
+        this.db.exec('PRAGMA shrink_memory'); // nothing is to be answered from memory
+        checkPages(this.db, this.file);
+      });
+      const { damaged: rows } = this.load();
+      return rows[0]?.error ?? null;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
   /** Applies all changes in one durable transaction, or none of them: then it throws an IoError. */
   commit(changes: readonly RowChange[]): void {
     if (this.broken !== null) throw new IoError(EIO, `commit (after ${this.broken})`, this.file);

@@ -8,9 +8,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { FlashCopyError } from '../base/errors.ts';
 import type { EngineRow, VolumeRow } from '../core/rows.ts';
+import type { FoundBefore } from '../core/scrub-calls.ts';
 import { dataFile } from '../core/volume.ts';
 import { fileSize } from '../core/volumes.ts';
 import { SEEK_DATA, seek } from '../sys/libc.ts';
+import type { Catalog } from './catalog.ts';
 import type { CatalogRow } from './messages.ts';
 
 export type BadFile = { volume: number; error: string };
@@ -69,4 +71,16 @@ export function badDataFile(poolDir: string, row: VolumeRow): string | null {
   const bytes = fileSize(row.size, row.grain);
   if (stat.size >= bytes) return null;
   return `its data file ${file} ends at byte ${stat.size} and must have ${bytes}`;
+}
+
+/** What a scrub begins with: the catalog read from the disk again, and the sizes of all data files. */
+export function damageOf(catalog: Catalog, poolDir: string): FoundBefore[] {
+  const wrong = catalog.verify();
+  if (wrong !== null) return [{ volume: '', file: 'catalog.db', offset: null, what: wrong }];
+  const { rows } = catalog.load();
+  const names = new Map(rows.filter((r) => r.table === 'volume').map((r) => [r.key, r.row as VolumeRow]));
+  return badDataFiles(poolDir, rows).map(({ volume, error }) => {
+    const row = names.get(volume)!;
+    return { volumeId: volume, volume: row.name, file: dataFile(row.file).path, offset: null, what: error };
+  });
 }

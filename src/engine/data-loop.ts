@@ -87,6 +87,9 @@ const CALLS = new Set([
   'deleteMapping',
   'getMapping',
   'listMappings',
+  'startScrub',
+  'stopScrub',
+  'getScrub',
   'pool',
   'counters',
 ]);

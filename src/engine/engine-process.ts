@@ -21,12 +21,13 @@ import type {
   MappingInfo,
   PoolInfo,
   RangePage,
+  ScrubInfo,
   VolumeInfo,
 } from '../base/model.ts';
 import { Turns } from '../base/turns.ts';
 import { Catalog } from './catalog.ts';
 import { type EngineStart, FUSE_FD, SHM_FD } from './child-messages.ts';
-import { badDataFiles, refuseOlderCatalog } from './data-files.ts';
+import { badDataFiles, damageOf, refuseOlderCatalog } from './data-files.ts';
 import { DataLink } from './data-link.ts';
 import { Devices } from './devices.ts';
 import { allocatedBytesOf, allocatedBytesOfAll, filesystemBytes, warningsOf } from './space.ts';
@@ -228,6 +229,18 @@ export class EngineProcess {
     const { provisionedBytes } = info;
     const warnings = [...info.warnings, ...warningsOf({ ...space, provisionedBytes, allocatedBytes })];
     return { ...info, ...space, id: this.catalog.poolId, path: this.poolDir, warnings };
+  }
+
+  async startScrub(bytesPerSecond: number): Promise<ScrubInfo> {
+    return this.data.call('startScrub', bytesPerSecond, damageOf(this.catalog, this.poolDir));
+  }
+
+  stopScrub(): Promise<ScrubInfo> {
+    return this.data.call('stopScrub');
+  }
+
+  getScrub(): Promise<ScrubInfo> {
+    return this.data.call('getScrub');
   }
 
   counters(): Promise<Counters> {

@@ -271,6 +271,20 @@ for (const [name, make] of Object.entries(subjects)) {
       for await (const _ of unknown) assert.fail('it was stopped before it began');
     });
 
+    it('starts, stops and tells of a scrub', async () => {
+      assert.equal((await api.getScrub()).state, 'never');
+      const running = await api.startScrub(5_000_000_000);
+      assert.deepEqual([running.state, running.bytesPerSecond], ['running', 5_000_000_000]);
+      const findings = [
+        { volume: 'a', file: 'volumes/1.data', offset: 2 ** 40, what: 'unreadable' },
+        { volume: '', file: 'catalog.db', offset: null, what: 'damaged' },
+        { volume: 'b', file: 'log', offset: 0, what: 'damaged' },
+      ];
+      Object.assign(subject.engine.scrub, { findings, volume: 'a', doneBytes: 7, error: 'x' });
+      assert.deepEqual(await api.stopScrub(), { ...subject.engine.scrub, state: 'stopped' });
+      assert.deepEqual(await api.getScrub(), subject.engine.scrub);
+    });
+
     it('tells of the pool and of its counters', async () => {
       assert.deepEqual(await api.pool(), await new FakeEngine().pool());
       assert.deepEqual(await api.counters(), await new FakeEngine().counters());

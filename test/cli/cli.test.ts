@@ -47,6 +47,41 @@ describe('flashcopy', () => {
     return stdout;
   }
 
+  it('starts, stops and shows a scrub; waits for its end, and fails if it found something', async () => {
+    assert.equal(await ok('scrub', 'status'), 'There was no scrub yet.\n');
+    assert.match(await ok('scrub', 'start', '--rate', '200Mi'), /state +running\n(.*\n)*rate +200Mi\/s/);
+    assert.match(await ok('scrub', 'stop'), /state +stopped/);
+    const waiting = flashcopy('scrub', 'start', '--wait');
+    while (engine.scrub.state !== 'running') await new Promise((resolve) => setTimeout(resolve, 10));
+    const findings = [{ volume: 'data', file: 'volumes/1.data', offset: 4096, what: 'it cannot be read' }];
+    engine.scrub = { ...engine.scrub, state: 'done', findings };
+    const { code, stdout } = await waiting;
+    assert.equal(code, 1);
+    assert.match(stdout, /found +volumes\/1\.data at byte 4096 \(data\): it cannot be read/);
+    assert.deepEqual(JSON.parse(await ok('scrub', 'status', '--output', 'json')), engine.scrub);
+  });
+
+  it('checks a pool: 0 when it is sound, 1 when something is left, 2 when it is used wrongly', async () => {
+    const pool = path.join(dir, 'pool');
+    assert.equal((await flashcopy('check')).code, 2);
+    assert.match((await flashcopy('check', '--pool', pool)).stderr, /PoolUnsuitable/);
+    fs.mkdirSync(pool);
+    const tar = path.resolve('test/fixtures/format-1-closed.tar.gz');
+    await execute('tar', ['-xzf', tar, '-C', pool]);
+    fs.writeFileSync(path.join(pool, 'bitmaps', '1.99'), '');
+    const before = await flashcopy('check', '--pool', pool);
+    assert.equal(before.code, 1);
+    assert.match(before.stdout, /repairable: bitmaps\/1\.99: no row .*\n +remedy: It is removed\./);
+    const repaired = await flashcopy('check', '--pool', pool, '--repair');
+    assert.equal(repaired.code, 0);
+    assert.match(repaired.stdout, /repaired: bitmaps\/1\.99.*\n.*\n(.*\n)*sound, after repairs\n$/);
+    assert.match(await ok('check', '--pool', pool), /4 volumes, 3 snapshots, .*\nsound\n$/);
+    fs.truncateSync(path.join(pool, 'volumes', '1.data'), 0);
+    const damaged = await flashcopy('check', '--pool', pool, '--repair', '--output', 'json');
+    assert.equal(damaged.code, 1);
+    assert.deepEqual(JSON.parse(damaged.stdout).findings[0].file, 'volumes/1.data');
+  });
+
   it('creates and lists volumes in a table, or as JSON', async () => {
     await ok('volume', 'create', 'data', '10Gi', '--grain', '64Ki', '--provisioning', 'thick');
     await ok('snapshot', 'create', 'data:before');

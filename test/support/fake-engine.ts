@@ -13,6 +13,7 @@ import type {
   MappingInfo,
   PoolInfo,
   RangePage,
+  ScrubInfo,
   VolumeInfo,
 } from '../../src/base/model.ts';
 
@@ -206,6 +207,31 @@ export class FakeEngine implements EngineApi {
       signal.removeEventListener('abort', wake);
       this.watching -= 1;
     }
+  }
+
+  scrub: ScrubInfo = {
+    ...{ state: 'never', bytesPerSecond: 0, startedAt: 0, endedAt: 0, volume: '' },
+    ...{ doneBytes: 0, totalBytes: 2 ** 30, findings: [], error: '' },
+  };
+
+  async startScrub(bytesPerSecond: number): Promise<ScrubInfo> {
+    this.fail();
+    this.scrub = {
+      ...this.scrub,
+      state: 'running',
+      bytesPerSecond: bytesPerSecond || 2 ** 26,
+      startedAt: 1_700_000_000_000,
+    };
+    return this.scrub;
+  }
+
+  async stopScrub(): Promise<ScrubInfo> {
+    if (this.scrub.state === 'running') this.scrub = { ...this.scrub, state: 'stopped' };
+    return this.scrub;
+  }
+
+  async getScrub(): Promise<ScrubInfo> {
+    return this.scrub;
   }
 
   async pool(): Promise<PoolInfo> {

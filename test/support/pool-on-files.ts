@@ -6,8 +6,9 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
+import { EIO } from '../../src/base/errors.ts';
 import { Core, type HostVolume } from '../../src/core/core.ts';
-import { type Plan, Runner } from '../../src/core/ops.ts';
+import { type IoOp, type Plan, Runner } from '../../src/core/ops.ts';
 import { LOG_BYTES_MIN } from '../../src/core/undo-log.ts';
 import { Catalog } from '../../src/engine/catalog.ts';
 import { badDataFiles, refuseOlderCatalog } from '../../src/engine/data-files.ts';
@@ -26,6 +27,8 @@ export class PoolOnFiles {
   readonly dir: string;
   readonly core: Core;
   readonly catalog: Catalog;
+  /** Bytes of a file that its disk cannot read any more. */
+  unreadable: { file: string; offset: number; length: number } | null = null;
   /** Errors and warnings that the core has logged. */
   readonly told: string[] = [];
   readonly #ring = new Ring();
@@ -67,7 +70,7 @@ export class PoolOnFiles {
         this.#runner.complete(io, result);
       },
     });
-    this.#runner = new Runner(this.#driver);
+    this.#runner = new Runner({ submit: (io) => this.#submit(io) });
     this.#driver.runner = this.#runner;
     this.core = new Core({
       runner: this.#runner,
@@ -83,6 +86,17 @@ export class PoolOnFiles {
       words,
       logBytes: fs.statSync(path.join(dir, 'log')).size,
     });
+  }
+
+  #submit(io: IoOp): void {
+    const bad = this.unreadable;
+    const meets =
+      bad !== null &&
+      io.file?.path === bad.file &&
+      io.offset < bad.offset + bad.length &&
+      bad.offset < io.offset + io.length;
+    if (io.kind === 'read' && meets) this.#runner.complete(io, -EIO);
+    else this.#driver.submit(io);
   }
 
   /** Carries the plan, and what goes on beside it, until the plan has ended. */

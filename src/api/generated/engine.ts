@@ -18,8 +18,10 @@ import type { Name as _flashcopy_engine_v1_Name, Name__Output as _flashcopy_engi
 import type { Pool as _flashcopy_engine_v1_Pool, Pool__Output as _flashcopy_engine_v1_Pool__Output } from './flashcopy/engine/v1/Pool.ts';
 import type { RangePage as _flashcopy_engine_v1_RangePage, RangePage__Output as _flashcopy_engine_v1_RangePage__Output } from './flashcopy/engine/v1/RangePage.ts';
 import type { RangesRequest as _flashcopy_engine_v1_RangesRequest, RangesRequest__Output as _flashcopy_engine_v1_RangesRequest__Output } from './flashcopy/engine/v1/RangesRequest.ts';
+import type { Scrub as _flashcopy_engine_v1_Scrub, Scrub__Output as _flashcopy_engine_v1_Scrub__Output } from './flashcopy/engine/v1/Scrub.ts';
 import type { SetCopyRateRequest as _flashcopy_engine_v1_SetCopyRateRequest, SetCopyRateRequest__Output as _flashcopy_engine_v1_SetCopyRateRequest__Output } from './flashcopy/engine/v1/SetCopyRateRequest.ts';
 import type { StartMappingsRequest as _flashcopy_engine_v1_StartMappingsRequest, StartMappingsRequest__Output as _flashcopy_engine_v1_StartMappingsRequest__Output } from './flashcopy/engine/v1/StartMappingsRequest.ts';
+import type { StartScrubRequest as _flashcopy_engine_v1_StartScrubRequest, StartScrubRequest__Output as _flashcopy_engine_v1_StartScrubRequest__Output } from './flashcopy/engine/v1/StartScrubRequest.ts';
 import type { SyncMappingRequest as _flashcopy_engine_v1_SyncMappingRequest, SyncMappingRequest__Output as _flashcopy_engine_v1_SyncMappingRequest__Output } from './flashcopy/engine/v1/SyncMappingRequest.ts';
 import type { Volume as _flashcopy_engine_v1_Volume, Volume__Output as _flashcopy_engine_v1_Volume__Output } from './flashcopy/engine/v1/Volume.ts';
 
@@ -51,8 +53,11 @@ export interface ProtoGrpcType {
         Provisioning: EnumTypeDefinition
         RangePage: MessageTypeDefinition<_flashcopy_engine_v1_RangePage, _flashcopy_engine_v1_RangePage__Output>
         RangesRequest: MessageTypeDefinition<_flashcopy_engine_v1_RangesRequest, _flashcopy_engine_v1_RangesRequest__Output>
+        Scrub: MessageTypeDefinition<_flashcopy_engine_v1_Scrub, _flashcopy_engine_v1_Scrub__Output>
+        ScrubState: EnumTypeDefinition
         SetCopyRateRequest: MessageTypeDefinition<_flashcopy_engine_v1_SetCopyRateRequest, _flashcopy_engine_v1_SetCopyRateRequest__Output>
         StartMappingsRequest: MessageTypeDefinition<_flashcopy_engine_v1_StartMappingsRequest, _flashcopy_engine_v1_StartMappingsRequest__Output>
+        StartScrubRequest: MessageTypeDefinition<_flashcopy_engine_v1_StartScrubRequest, _flashcopy_engine_v1_StartScrubRequest__Output>
         SyncMappingRequest: MessageTypeDefinition<_flashcopy_engine_v1_SyncMappingRequest, _flashcopy_engine_v1_SyncMappingRequest__Output>
         Volume: MessageTypeDefinition<_flashcopy_engine_v1_Volume, _flashcopy_engine_v1_Volume__Output>
         VolumeKind: EnumTypeDefinition

@@ -31,6 +31,11 @@ function concernOf(image: PoolImage, d: DamagedRow): Partial<Finding> {
     return { volumes: asked.map((v) => v.name), ...replaceEpoch(image, d.key) };
   }
   if (d.table === 'mapping') return mappingConcern(image, d.key as MappingId);
+  if (d.table === 'scrub')
+    return {
+      remedy: 'It is dropped: what the last scrub found is forgotten. Start another.',
+      repair: ({ rows }) => void rows.push({ table: 'scrub', key: d.key, row: null }),
+    };
   return { volumes: [...image.volumes.values()].map((v) => v.name) };
 }
 

@@ -18,8 +18,10 @@ import type { Name as _flashcopy_engine_v1_Name, Name__Output as _flashcopy_engi
 import type { Pool as _flashcopy_engine_v1_Pool, Pool__Output as _flashcopy_engine_v1_Pool__Output } from '../../../flashcopy/engine/v1/Pool.ts';
 import type { RangePage as _flashcopy_engine_v1_RangePage, RangePage__Output as _flashcopy_engine_v1_RangePage__Output } from '../../../flashcopy/engine/v1/RangePage.ts';
 import type { RangesRequest as _flashcopy_engine_v1_RangesRequest, RangesRequest__Output as _flashcopy_engine_v1_RangesRequest__Output } from '../../../flashcopy/engine/v1/RangesRequest.ts';
+import type { Scrub as _flashcopy_engine_v1_Scrub, Scrub__Output as _flashcopy_engine_v1_Scrub__Output } from '../../../flashcopy/engine/v1/Scrub.ts';
 import type { SetCopyRateRequest as _flashcopy_engine_v1_SetCopyRateRequest, SetCopyRateRequest__Output as _flashcopy_engine_v1_SetCopyRateRequest__Output } from '../../../flashcopy/engine/v1/SetCopyRateRequest.ts';
 import type { StartMappingsRequest as _flashcopy_engine_v1_StartMappingsRequest, StartMappingsRequest__Output as _flashcopy_engine_v1_StartMappingsRequest__Output } from '../../../flashcopy/engine/v1/StartMappingsRequest.ts';
+import type { StartScrubRequest as _flashcopy_engine_v1_StartScrubRequest, StartScrubRequest__Output as _flashcopy_engine_v1_StartScrubRequest__Output } from '../../../flashcopy/engine/v1/StartScrubRequest.ts';
 import type { SyncMappingRequest as _flashcopy_engine_v1_SyncMappingRequest, SyncMappingRequest__Output as _flashcopy_engine_v1_SyncMappingRequest__Output } from '../../../flashcopy/engine/v1/SyncMappingRequest.ts';
 import type { Volume as _flashcopy_engine_v1_Volume, Volume__Output as _flashcopy_engine_v1_Volume__Output } from '../../../flashcopy/engine/v1/Volume.ts';
 
@@ -206,6 +208,15 @@ export interface EngineClient extends grpc.Client {
   getPool(argument: _flashcopy_engine_v1_Empty, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Pool__Output>): grpc.ClientUnaryCall;
   getPool(argument: _flashcopy_engine_v1_Empty, callback: grpc.requestCallback<_flashcopy_engine_v1_Pool__Output>): grpc.ClientUnaryCall;
   
+  GetScrub(argument: _flashcopy_engine_v1_Empty, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  GetScrub(argument: _flashcopy_engine_v1_Empty, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  GetScrub(argument: _flashcopy_engine_v1_Empty, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  GetScrub(argument: _flashcopy_engine_v1_Empty, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  getScrub(argument: _flashcopy_engine_v1_Empty, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  getScrub(argument: _flashcopy_engine_v1_Empty, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  getScrub(argument: _flashcopy_engine_v1_Empty, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  getScrub(argument: _flashcopy_engine_v1_Empty, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  
   GetVolume(argument: _flashcopy_engine_v1_Name, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Volume__Output>): grpc.ClientUnaryCall;
   GetVolume(argument: _flashcopy_engine_v1_Name, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Volume__Output>): grpc.ClientUnaryCall;
   GetVolume(argument: _flashcopy_engine_v1_Name, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Volume__Output>): grpc.ClientUnaryCall;
@@ -293,6 +304,21 @@ export interface EngineClient extends grpc.Client {
   startMappings(argument: _flashcopy_engine_v1_StartMappingsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
   startMappings(argument: _flashcopy_engine_v1_StartMappingsRequest, callback: grpc.requestCallback<_flashcopy_engine_v1_ListMappingsResponse__Output>): grpc.ClientUnaryCall;
   
+  /**
+   * Looks at all of the pool while it is in use, in the background. One that was stopped goes on where it was.
+   */
+  StartScrub(argument: _flashcopy_engine_v1_StartScrubRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  StartScrub(argument: _flashcopy_engine_v1_StartScrubRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  StartScrub(argument: _flashcopy_engine_v1_StartScrubRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  StartScrub(argument: _flashcopy_engine_v1_StartScrubRequest, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  /**
+   * Looks at all of the pool while it is in use, in the background. One that was stopped goes on where it was.
+   */
+  startScrub(argument: _flashcopy_engine_v1_StartScrubRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  startScrub(argument: _flashcopy_engine_v1_StartScrubRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  startScrub(argument: _flashcopy_engine_v1_StartScrubRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  startScrub(argument: _flashcopy_engine_v1_StartScrubRequest, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  
   StopMapping(argument: _flashcopy_engine_v1_Name, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
   StopMapping(argument: _flashcopy_engine_v1_Name, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
   StopMapping(argument: _flashcopy_engine_v1_Name, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
@@ -301,6 +327,15 @@ export interface EngineClient extends grpc.Client {
   stopMapping(argument: _flashcopy_engine_v1_Name, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
   stopMapping(argument: _flashcopy_engine_v1_Name, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
   stopMapping(argument: _flashcopy_engine_v1_Name, callback: grpc.requestCallback<_flashcopy_engine_v1_Mapping__Output>): grpc.ClientUnaryCall;
+  
+  StopScrub(argument: _flashcopy_engine_v1_Empty, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  StopScrub(argument: _flashcopy_engine_v1_Empty, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  StopScrub(argument: _flashcopy_engine_v1_Empty, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  StopScrub(argument: _flashcopy_engine_v1_Empty, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  stopScrub(argument: _flashcopy_engine_v1_Empty, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  stopScrub(argument: _flashcopy_engine_v1_Empty, metadata: grpc.Metadata, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  stopScrub(argument: _flashcopy_engine_v1_Empty, options: grpc.CallOptions, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
+  stopScrub(argument: _flashcopy_engine_v1_Empty, callback: grpc.requestCallback<_flashcopy_engine_v1_Scrub__Output>): grpc.ClientUnaryCall;
   
   /**
    * Brings the target to now, copying only what changed. Returns when the cut is made.
@@ -387,6 +422,8 @@ export interface EngineHandlers extends grpc.UntypedServiceImplementation {
   
   GetPool: grpc.handleUnaryCall<_flashcopy_engine_v1_Empty__Output, _flashcopy_engine_v1_Pool>;
   
+  GetScrub: grpc.handleUnaryCall<_flashcopy_engine_v1_Empty__Output, _flashcopy_engine_v1_Scrub>;
+  
   GetVolume: grpc.handleUnaryCall<_flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_Volume>;
   
   /**
@@ -413,7 +450,14 @@ export interface EngineHandlers extends grpc.UntypedServiceImplementation {
    */
   StartMappings: grpc.handleUnaryCall<_flashcopy_engine_v1_StartMappingsRequest__Output, _flashcopy_engine_v1_ListMappingsResponse>;
   
+  /**
+   * Looks at all of the pool while it is in use, in the background. One that was stopped goes on where it was.
+   */
+  StartScrub: grpc.handleUnaryCall<_flashcopy_engine_v1_StartScrubRequest__Output, _flashcopy_engine_v1_Scrub>;
+  
   StopMapping: grpc.handleUnaryCall<_flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_Mapping>;
+  
+  StopScrub: grpc.handleUnaryCall<_flashcopy_engine_v1_Empty__Output, _flashcopy_engine_v1_Scrub>;
   
   /**
    * Brings the target to now, copying only what changed. Returns when the cut is made.
@@ -442,6 +486,7 @@ export interface EngineDefinition extends grpc.ServiceDefinition {
   GetCounters: MethodDefinition<_flashcopy_engine_v1_Empty, _flashcopy_engine_v1_Counters, _flashcopy_engine_v1_Empty__Output, _flashcopy_engine_v1_Counters__Output>
   GetMapping: MethodDefinition<_flashcopy_engine_v1_Name, _flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_Mapping__Output>
   GetPool: MethodDefinition<_flashcopy_engine_v1_Empty, _flashcopy_engine_v1_Pool, _flashcopy_engine_v1_Empty__Output, _flashcopy_engine_v1_Pool__Output>
+  GetScrub: MethodDefinition<_flashcopy_engine_v1_Empty, _flashcopy_engine_v1_Scrub, _flashcopy_engine_v1_Empty__Output, _flashcopy_engine_v1_Scrub__Output>
   GetVolume: MethodDefinition<_flashcopy_engine_v1_Name, _flashcopy_engine_v1_Volume, _flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_Volume__Output>
   GrowVolume: MethodDefinition<_flashcopy_engine_v1_GrowVolumeRequest, _flashcopy_engine_v1_Volume, _flashcopy_engine_v1_GrowVolumeRequest__Output, _flashcopy_engine_v1_Volume__Output>
   ListMappings: MethodDefinition<_flashcopy_engine_v1_Empty, _flashcopy_engine_v1_ListMappingsResponse, _flashcopy_engine_v1_Empty__Output, _flashcopy_engine_v1_ListMappingsResponse__Output>
@@ -449,7 +494,9 @@ export interface EngineDefinition extends grpc.ServiceDefinition {
   PrepareMapping: MethodDefinition<_flashcopy_engine_v1_Name, _flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_Mapping__Output>
   SetCopyRate: MethodDefinition<_flashcopy_engine_v1_SetCopyRateRequest, _flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_SetCopyRateRequest__Output, _flashcopy_engine_v1_Mapping__Output>
   StartMappings: MethodDefinition<_flashcopy_engine_v1_StartMappingsRequest, _flashcopy_engine_v1_ListMappingsResponse, _flashcopy_engine_v1_StartMappingsRequest__Output, _flashcopy_engine_v1_ListMappingsResponse__Output>
+  StartScrub: MethodDefinition<_flashcopy_engine_v1_StartScrubRequest, _flashcopy_engine_v1_Scrub, _flashcopy_engine_v1_StartScrubRequest__Output, _flashcopy_engine_v1_Scrub__Output>
   StopMapping: MethodDefinition<_flashcopy_engine_v1_Name, _flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_Mapping__Output>
+  StopScrub: MethodDefinition<_flashcopy_engine_v1_Empty, _flashcopy_engine_v1_Scrub, _flashcopy_engine_v1_Empty__Output, _flashcopy_engine_v1_Scrub__Output>
   SyncMapping: MethodDefinition<_flashcopy_engine_v1_SyncMappingRequest, _flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_SyncMappingRequest__Output, _flashcopy_engine_v1_Mapping__Output>
   WatchMapping: MethodDefinition<_flashcopy_engine_v1_Name, _flashcopy_engine_v1_Mapping, _flashcopy_engine_v1_Name__Output, _flashcopy_engine_v1_Mapping__Output>
 }
