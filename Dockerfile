@@ -12,29 +12,37 @@
 ARG NODE_IMAGE=node:24-bookworm-slim
 ARG BASE_IMAGE=debian:bookworm-slim
 
+# Node.js and the packages that the program needs, where they will lie. No package needs its install scripts: those with
+# native code bring it along. Modes do not depend on a umask.
+FROM ${NODE_IMAGE} AS dependencies
+ARG NPM_REGISTRY=
+ENV npm_config_registry=${NPM_REGISTRY}
+ARG SOURCE_DATE_EPOCH=0
+WORKDIR /out/opt/flashcopy
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts \
+    && find . \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \) -delete \
+    && rm -rf node_modules/.bin node_modules/.package-lock.json package.json package-lock.json \
+    && install -D "$(command -v node)" /out/usr/local/bin/node \
+    && chmod -R u=rwX,go=rX /out && find /out -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+
+# The program, compiled.
 FROM ${NODE_IMAGE} AS build
 ARG NPM_REGISTRY=
 ENV npm_config_registry=${NPM_REGISTRY}
+ARG SOURCE_DATE_EPOCH=0
 WORKDIR /build
 COPY package.json package-lock.json ./
-# No package needs its install scripts: those with native code bring it along.
 RUN npm ci --ignore-scripts
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json LICENSE ./
 COPY src src
-RUN npm run build && npm prune --omit=dev --ignore-scripts
 COPY bin bin
 COPY proto proto
-COPY LICENSE ./
-# What is installed, where it will lie. Modes do not depend on the umask that the sources were checked out with.
-ARG SOURCE_DATE_EPOCH=0
-RUN install -D "$(command -v node)" /out/usr/local/bin/node \
+RUN npm run build -- --sourceMap false \
+    && mkdir -p /out/opt/flashcopy /out/usr/local/bin \
+    && cp -r LICENSE bin dist package.json proto /out/opt/flashcopy/ \
     && ln -s /opt/flashcopy/bin/flashcopy.js /out/usr/local/bin/flashcopy \
-    && mkdir -p /out/opt/flashcopy \
-    && find dist node_modules \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \) -delete \
-    && rm -rf node_modules/.bin node_modules/.package-lock.json \
-    && mv LICENSE bin dist node_modules package.json proto /out/opt/flashcopy/ \
-    && chmod -R u=rwX,go=rX /out \
-    && find /out -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+    && chmod -R u=rwX,go=rX /out && find /out -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
 FROM ${BASE_IMAGE} AS packages
 ARG DEBIAN_MIRROR=
@@ -66,6 +74,7 @@ RUN mkdir /out \
 # Only copies: what a step runs in a container leaves marks of its time.
 FROM ${BASE_IMAGE}
 COPY --from=packages /out/ /
+COPY --from=dependencies /out/ /
 COPY --from=build /out/ /
 
 ARG VERSION=

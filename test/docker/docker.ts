@@ -6,7 +6,7 @@
  * whatever, the daemon dies with it; what is then left of it in files the next one removes.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -50,7 +50,7 @@ export class Docker {
     const name = `flashcopy-docker-${process.pid}-${started}`;
     const directory = path.join(os.tmpdir(), name);
     mkdirSync(path.join(directory, 'bin'), { recursive: true });
-    cleanup.defer(`remove ${directory}`, () => rmSync(directory, { recursive: true, force: true }));
+    cleanup.defer(`remove ${directory}`, () => remove(directory));
     cleanup.defer(`remove the cgroups ${name}`, () => removeCgroups(name));
     const data = options.dataDir ?? path.join(directory, 'data');
     mkdirSync(data, { recursive: true });
@@ -205,9 +205,11 @@ async function removeLeftOvers(): Promise<void> {
     return pid !== undefined && !isAlive(Number(pid));
   };
   for (const name of cgroupsNamed(NAME).filter(left)) await removeCgroups(name);
-  for (const name of readdirSync(os.tmpdir()).filter(left))
-    rmSync(path.join(os.tmpdir(), name), { recursive: true, force: true });
+  for (const name of readdirSync(os.tmpdir()).filter(left)) await remove(path.join(os.tmpdir(), name));
 }
+
+/** Some hundred thousand files, as images have them. */
+const remove = (directory: string): Promise<string> => run('rm', ['-rf', '--one-file-system', directory]);
 
 function isAlive(pid: number): boolean {
   try {
