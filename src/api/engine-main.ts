@@ -30,7 +30,7 @@ function main(): void {
   let orphaned = false;
   let running: Running | undefined;
   const onSignal = () => {
-    if (orphaned) void running?.stop(true);
+    if (orphaned) void running?.stop({ forced: true, handover: false });
   };
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
   process.on('disconnect', () => {
@@ -38,7 +38,8 @@ function main(): void {
     log.warn('supervisor is gone: the engine goes on without, until SIGTERM');
   });
   process.on('message', (message: ToEngine) => {
-    if (message.kind === 'stop') void running?.stop(message.forced);
+    if (message.kind === 'stop') void running?.stop(message);
+    else if (message.kind === 'kept') running?.kept(message.kept);
     else {
       start(message.start).then(
         async (started) => {
@@ -53,7 +54,8 @@ function main(): void {
   });
 }
 
-type Running = { stop(forced: boolean): Promise<void> };
+type Stop = { forced: boolean; handover: boolean };
+type Running = { stop(how: Stop): Promise<void>; kept(kept: boolean): void };
 
 async function start(options: EngineStart): Promise<Running> {
   const engine = await EngineProcess.start(options, (reason) => {
@@ -63,6 +65,7 @@ async function start(options: EngineStart): Promise<Running> {
   const api: EngineApi = engine;
   // Host I/O is served by now and does not wait for this to load.
   const { serveEngine } = await import('./server.ts');
+  const outside = { kept: false };
   const servers: Listening[] = [await serveEngine(api, options.endpoint, options.csiEndpoint)];
   const again = options.shmSurvived;
   const { remote, metricsAddress } = options;
@@ -75,17 +78,27 @@ async function start(options: EngineStart): Promise<Running> {
   if (metricsAddress !== undefined)
     servers.push(
       await serveSurely('metrics are not served yet', again, () =>
-        serveMetrics(api, options, metricsAddress),
+        serveMetrics(api, options, outside, metricsAddress),
       ),
     );
-  return { stop: (forced) => stop(engine, servers, forced) };
+  return {
+    stop: (how) => stop(engine, servers, how),
+    kept: (kept) => {
+      outside.kept = kept;
+    },
+  };
 }
 
-async function serveMetrics(api: EngineApi, { lives }: EngineStart, listen: string): Promise<Listening> {
+async function serveMetrics(
+  api: EngineApi,
+  { lives }: EngineStart,
+  outside: { kept: boolean },
+  listen: string,
+): Promise<Listening> {
   const { newRegistry, serveHealth } = await import('../base/health-server.ts');
   const { addEngineMetrics } = await import('./engine-metrics.ts');
   const registry = newRegistry();
-  addEngineMetrics(registry, api, lives);
+  addEngineMetrics(registry, api, lives, outside);
   const live = async () => {
     await api.counters();
   };
@@ -128,10 +141,15 @@ async function keepTrying(
   return undefined;
 }
 
-async function stop(engine: EngineProcess, servers: Listening[], forced: boolean): Promise<void> {
+async function stop(engine: EngineProcess, servers: Listening[], { forced, handover }: Stop): Promise<void> {
   try {
-    const { users } = await engine.stop(forced);
-    if (users.length > 0) return await tell({ kind: 'refused', users });
+    const { users } = await engine.stop(forced, handover);
+    if (users.length > 0 && !handover) return await tell({ kind: 'refused', users });
+    if (users.length > 0) {
+      // Host I/O waits: who asks something meanwhile asks the next engine, at the same place.
+      await tell({ kind: 'handedOver', users });
+      process.exit(0);
+    }
     await Promise.all(servers.map((server) => server.stop()));
     process.exit(0);
   } catch (error) {

@@ -24,7 +24,13 @@ type Seen = {
 
 type Series = { labels?: Record<string, string>; value: number };
 
-export function addEngineMetrics(registry: Registry, api: EngineApi, lives: Lives): void {
+/** `outside.kept`: whether a keeper holds the engine's descriptors too, now. */
+export function addEngineMetrics(
+  registry: Registry,
+  api: EngineApi,
+  lives: Lives,
+  outside: { kept: boolean },
+): void {
   let looking: Promise<Seen> | undefined;
   const seen = () => {
     looking ??= look(api).finally(() => {
@@ -78,6 +84,12 @@ export function addEngineMetrics(registry: Registry, api: EngineApi, lives: Live
   addCounters(counter);
   addPauses((name, help, value) => gauge(name, help, [], (s) => [{ value: value(s) }]));
   addLives(registry, lives);
+  gauge(
+    'engine_kept',
+    '1 while a keeper holds the descriptors too, so that the engine can be killed or upgraded.',
+    [],
+    () => [{ value: Number(outside.kept) }],
+  );
 }
 
 async function look(api: EngineApi): Promise<Seen> {

@@ -3,9 +3,11 @@ import process from 'node:process';
 import type { Command } from 'commander';
 import { examples } from './context.ts';
 import {
+  addKeeperOption,
   addMetricsOption,
   addPoolOptions,
   type EngineOptions,
+  type KeeperOptions,
   type MetricsOptions,
   remoteAccess,
   superviseEngine,
@@ -20,7 +22,10 @@ export function addEngineCommand(program: Command): void {
   const engine = program
     .command('engine')
     .description('run the engine of a pool, until it is told to stop (SIGTERM)');
-  addMetricsOption(addPoolOptions(engine))
+  addKeeperOption(
+    addMetricsOption(addPoolOptions(engine)),
+    'the socket of the node service, which holds the descriptors too',
+  )
     .option('--listen <host:port>', 'answer the controller there too, over mutual TLS')
     .addHelpText(
       'after',
@@ -34,7 +39,9 @@ ${examples(
 )}`,
     )
     .action(async (_options: object, command: Command) => {
-      const options = command.optsWithGlobals<EngineOptions & MetricsOptions & { listen?: string }>();
+      const options = command.optsWithGlobals<
+        EngineOptions & MetricsOptions & KeeperOptions & { listen?: string }
+      >();
       if (options.listen !== undefined && (options.tlsDir === undefined || options.nodeId === undefined))
         command.error(
           'error: --listen needs --tls-dir and --node-id: over a network there is only mutual TLS',

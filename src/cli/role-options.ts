@@ -8,7 +8,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
-import { checkedAddress, DEFAULT_ENDPOINT } from '../api/endpoint.ts';
+import { checkedAddress, DEFAULT_ENDPOINT, socketPathOf } from '../api/endpoint.ts';
 import type { TlsDirectory } from '../api/tls-directory.ts';
 import type { RemoteAccess } from '../engine/child-messages.ts';
 import { parseSize } from './sizes.ts';
@@ -56,6 +56,12 @@ export function addMetricsOption(role: Command): Command {
   );
 }
 
+export type KeeperOptions = { keeperEndpoint?: string };
+
+export function addKeeperOption(role: Command, description: string): Command {
+  return role.option('--keeper-endpoint <url>', description);
+}
+
 /** Where the controller is to reach the engine of this node; what is wrong with that is told before anything starts. */
 export async function remoteAccess(
   address: string | undefined,
@@ -75,10 +81,10 @@ export async function controllerTls(tlsDir: string): Promise<TlsDirectory> {
 
 /** Runs the engine of a pool under a supervisor until it is told to stop; the exit code. */
 export async function superviseEngine(
-  options: EngineOptions & MetricsOptions,
+  options: EngineOptions & MetricsOptions & KeeperOptions,
   access: { remote?: RemoteAccess | undefined; csiEndpoint?: string } = {},
 ): Promise<number> {
-  const { pool, logSize, endpoint, metricsListen } = options;
+  const { pool, logSize, endpoint, metricsListen, keeperEndpoint } = options;
   const { remote, csiEndpoint } = access;
   const { supervise } = await import('../engine/supervisor.ts');
   return supervise({
@@ -87,6 +93,7 @@ export async function superviseEngine(
     ...(remote && { remote }),
     ...(csiEndpoint !== undefined && { csiEndpoint }),
     ...(metricsListen !== undefined && { metricsAddress: metricsListen }),
+    ...(keeperEndpoint !== undefined && { keeperSocket: socketPathOf(keeperEndpoint) }),
     ...(logSize !== undefined && { logBytes: logSize }),
     child: [process.execPath, ...process.execArgv, ENGINE],
   });

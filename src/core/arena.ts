@@ -19,11 +19,14 @@ export const PAGE_WORDS = 1024;
 export const PAGE_BITS = PAGE_WORDS * 32;
 
 const MAGIC = 0x46434d31; // 'FCM1'
+/** Of everything behind the head. The five words of the head keep their places in all versions. */
+const VERSION = 1;
 const HEAD_WORDS = 64;
 const H_MAGIC = 0;
 const H_LAYOUT = 1; // log slots: a different layout is not ours
 const H_HIGH = 2; // pages ever used
-const H_READY = 3; // an open() came to its end
+const H_READY = 3; // an open() came to its end, and no close() yet: these words are the truth
+const H_VERSION = 4;
 const FULL = 0x80000000;
 const DIRTY = 0x40000000;
 const INDEX = 0x3fffffff;
@@ -48,25 +51,42 @@ export class Arena {
     this.pages = Math.ceil((this.table + 2 * this.pageMax) / PAGE_WORDS) * PAGE_WORDS;
   }
 
-  /** Whether an engine finished opening on these words before. */
+  /** Whether an engine finished opening on these words before, and died. */
   get ready(): boolean {
-    const w = this.words;
-    return w[H_MAGIC] === MAGIC && w[H_LAYOUT] === this.logSlots && w[H_READY] === 1;
+    return this.isOurs && this.words[H_READY] === 1;
   }
 
   setReady(): void {
     this.words[H_READY] = 1;
   }
 
+  /** Everything is on disk: from here on that is the truth, for an engine of whatever version. */
+  setClosed(): void {
+    this.words[H_READY] = 0;
+  }
+
+  /** The version of an engine that died and left words which only its own version understands. */
+  get foreignVersion(): number | undefined {
+    const w = this.words;
+    return w[H_MAGIC] === MAGIC && w[H_READY] === 1 && w[H_VERSION] !== VERSION ? w[H_VERSION] : undefined;
+  }
+
+  private get isOurs(): boolean {
+    const w = this.words;
+    return w[H_MAGIC] === MAGIC && w[H_LAYOUT] === this.logSlots && w[H_VERSION] === VERSION;
+  }
+
   /** Forget all: the words of another boot or of an open that did not finish. */
   reset(): void {
     const w = this.words;
     w[H_READY] = 0;
-    const high = w[H_MAGIC] === MAGIC && w[H_LAYOUT] === this.logSlots ? w[H_HIGH]! : 0;
+    // What another version left lies above the high mark then, where nobody looks.
+    const high = this.isOurs ? w[H_HIGH]! : 0;
     w.fill(0, HEAD_WORDS, HEAD_WORDS + this.logSlots);
     w.fill(0, this.table, this.table + 2 * high);
     w[H_HIGH] = 0;
     w[H_LAYOUT] = this.logSlots;
+    w[H_VERSION] = VERSION;
     w[H_MAGIC] = MAGIC;
     this.free = [];
   }

@@ -102,6 +102,7 @@ export class Core {
     // A file that a crash left with more than its volume holds stays one.
     const rows = [...state.volumes.values()].filter((v) => v.row.sparse && !v.sparse);
     yield* state.commit(rows.map((v) => ({ table: 'volume', key: v.id, row: { ...v.row, sparse: false } })));
+    state.arena.setClosed();
   }
 
   private *checkpointLater(): Plan<void> {

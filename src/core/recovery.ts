@@ -37,6 +37,8 @@ const LOADERS = 32;
 
 /** `lost`: volumes whose content is not to be had any more, which the catalog has to say before anything is served. */
 export function* recover(state: State, input: OpenInput): Plan<{ warm: boolean; lost: VolumeRow[] }> {
+  const { foreignVersion } = state.arena;
+  if (input.shmSurvived && foreignVersion !== undefined) throw foreignMemory(foreignVersion);
   const warm = input.shmSurvived && state.arena.ready;
   if (!warm) state.arena.reset();
   const damage = new Damage(state);
@@ -47,6 +49,16 @@ export function* recover(state: State, input: OpenInput): Plan<{ warm: boolean; 
   if (!closed) for (const v of state.volumes.values()) v.sparse = false;
   damage.suspendAll();
   return { warm, lost: damage.lost };
+}
+
+/** It holds what was acknowledged and is not on disk yet. Taking the disk for the truth would lose that silently. */
+function foreignMemory(version: number): FlashCopyError {
+  return new FlashCopyError(
+    'WrongState',
+    `The engine before this one died, and its shared memory (layout ${version}) can be read by its own version only. ` +
+      'Start that version again; stopped by SIGTERM it hands over to this one. Host I/O waits meanwhile. To give that up ' +
+      'instead, end the node service of this node: devices then fail, and what was flushed is kept.',
+  );
 }
 
 /** Volumes, mappings and epochs as the rows say. */

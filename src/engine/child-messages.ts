@@ -32,15 +32,17 @@ export type EngineStart = {
   metricsAddress?: string;
   lives: Lives;
   logBytes: number;
-  /** A former engine process has filled the shared memory, since this supervisor runs. */
+  /** A former engine process has filled the shared memory. */
   shmSurvived: boolean;
 };
 
 /** supervisor -> engine */
 export type ToEngine =
   | { kind: 'start'; start: EngineStart }
-  /** Forced: also while volumes are in use. */
-  | { kind: 'stop'; forced: boolean };
+  /** Forced: also while volumes are in use. Handover: volumes in use stay attached, for the next engine. */
+  | { kind: 'stop'; forced: boolean; handover: boolean }
+  /** Whether a keeper outside holds the descriptors too. */
+  | { kind: 'kept'; kept: boolean };
 
 /** engine -> supervisor */
 export type ToSupervisor =
@@ -48,4 +50,6 @@ export type ToSupervisor =
   /** It cannot start. It ends by itself. */
   | { kind: 'failed'; code: string; message: string }
   /** It goes on, because these volumes are in use. After a stop that is not refused it ends with exit code 0. */
-  | { kind: 'refused'; users: string[] };
+  | { kind: 'refused'; users: string[] }
+  /** It ends with these volumes in use; everything is on disk, host I/O waits for the next engine. */
+  | { kind: 'handedOver'; users: string[] };

@@ -74,18 +74,21 @@ export class EngineProcess {
     );
   }
 
-  /** Detaches what is not in use, ends all I/O and makes it durable. Unless forced, refuses while a volume is in use. */
-  async stop(forced: boolean): Promise<{ users: string[] }> {
+  /**
+   * Detaches what is not in use, ends all I/O and makes it durable. While a volume is in use it refuses; not when it is
+   * forced, nor on a handover: then the next engine goes on with all devices as they are. `users`: what is in use.
+   */
+  async stop(forced: boolean, handover: boolean): Promise<{ users: string[] }> {
     this.stopping = true; // nothing is attached from here on
     await this.turns.idle();
     const users = await this.detachAll(forced);
-    if (users.length > 0) {
+    if (users.length > 0 && !handover) {
       this.stopping = false;
       return { users };
     }
     await this.data.stop();
     this.catalog.close();
-    return { users: [] };
+    return { users };
   }
 
   // Volumes

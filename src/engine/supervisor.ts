@@ -9,16 +9,22 @@
  *     `- engine process (inherits 3 = /dev/fuse, 4 = memfd, 5 = pool lock), started again whenever it dies
  *
  * An engine that cannot start the first time is not started again: what is wrong is told, and nothing is left behind.
+ *
+ * With a keeper (keeper-loop.ts) a copy of the descriptors is in a process outside. Then the supervisor itself may die: the
+ * next one goes on with that copy. And it may stop while volumes are in use, for an upgrade: mount, devices and copy are
+ * left as they are, and host I/O waits.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import process from 'node:process';
 import { FlashCopyError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
+import { closeDescriptor } from '../sys/libc.ts';
 import { mountFuse, openFuseDevice } from '../sys/mount.ts';
 import { createSharedMemory } from '../sys/shm.ts';
 import { Backoff } from './backoff.ts';
 import type { EngineStart, Lives, RemoteAccess, ToEngine, ToSupervisor } from './child-messages.ts';
+import { type Descriptors, KeeperLink } from './keeper-link.ts';
 import { openPool, type Pool } from './pool.ts';
 import { makeRunDir, type RunDir, removeRunDir, runDirOf, unmountLazily } from './run-dir.ts';
 import { clearStale } from './stale.ts';
@@ -27,6 +33,8 @@ import { clearStale } from './stale.ts';
 const FORCE_WITHIN_MS = 60_000;
 /** How many engines may die before one has ever served. */
 const FIRST_TRIES = 5;
+/** A stop that was refused because there was no keeper happens when one comes within this time. */
+const KEEPER_WITHIN_MS = 120_000;
 /** A forced stop that takes longer is ended by SIGKILL. */
 const FORCED_STOP_MS = 10_000;
 
@@ -38,6 +46,8 @@ export type SuperviseOptions = {
   csiEndpoint?: string;
   /** "host:port" where the engine serves metrics and health. */
   metricsAddress?: string;
+  /** The keeper's socket. */
+  keeperSocket?: string;
   /** Of a new pool. */
   logBytes?: number;
   /** The command that runs an engine process. */
@@ -51,12 +61,18 @@ export async function supervise(options: SuperviseOptions): Promise<number> {
   const pool = openPool(options.poolDir, options.logBytes);
   try {
     const run = runDirOf(pool.dir, options.runBase);
-    await clearStale(run);
-    makeRunDir(run);
+    const { keeperSocket } = options;
+    const link = keeperSocket === undefined ? undefined : new KeeperLink(keeperSocket, pool);
+    const adopted = await link?.adopt(run);
+    if (adopted === undefined) {
+      await clearStale(run);
+      makeRunDir(run);
+    }
+    const supervisor = new Supervisor(pool, run, options, link, adopted);
     try {
-      return await new Supervisor(pool, run, options).run();
+      return await supervisor.run();
     } finally {
-      removeRunDir(run);
+      if (!supervisor.handedOver) removeRunDir(run);
     }
   } finally {
     pool.lock.release();
@@ -72,13 +88,14 @@ type Ended = {
 };
 
 class Supervisor {
+  /** It ended and left everything to the next one. */
+  handedOver = false;
   private readonly pool: Pool;
-  private readonly mountDir: string;
-  private readonly pidFile: string;
-  private readonly cacheDir: string;
+  private readonly dirs: RunDir;
   private readonly options: SuperviseOptions;
-  private readonly fuseFd: number;
-  private readonly shmFd: number;
+  private readonly link: KeeperLink | undefined;
+  private readonly adopted: boolean;
+  private readonly descriptors: Descriptors;
   private child: ChildProcess | undefined;
   private lives: Lives = { restarts: 0 };
   private ready = false;
@@ -88,39 +105,57 @@ class Supervisor {
   private askedAt = Number.NEGATIVE_INFINITY;
   private endPause: () => void = () => undefined;
 
-  constructor(pool: Pool, run: RunDir, options: SuperviseOptions) {
+  constructor(pool: Pool, dirs: RunDir, options: SuperviseOptions, link?: KeeperLink, adopted?: Descriptors) {
     this.pool = pool;
-    this.mountDir = run.mountDir;
-    this.pidFile = run.pidFile;
-    this.cacheDir = run.cacheDir;
+    this.dirs = dirs;
     this.options = options;
-    this.shmFd = createSharedMemory('flashcopy');
-    this.fuseFd = openFuseDevice();
-    mountFuse(this.fuseFd, run.mountDir, pool.dir);
+    this.link = link;
+    this.adopted = adopted !== undefined;
+    this.descriptors = adopted ?? {
+      shmFd: createSharedMemory('flashcopy'),
+      fuseFd: openFuseDevice(),
+    };
+    if (!this.adopted) mountFuse(this.descriptors.fuseFd, dirs.mountDir, pool.dir);
   }
 
   async run(): Promise<number> {
     const onSignal = (signal: NodeJS.Signals) => this.askToStop(signal);
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
     try {
-      return await this.keepRunning();
+      // Not waited for: host I/O may wait for the engine.
+      const keeping = this.link?.keep(this.descriptors, this.dirs, (kept) => this.keptChanged(kept));
+      const code = await this.keepRunning();
+      await keeping;
+      return code;
+    } catch (error) {
+      // Another engine, of another version say, may be able to go on with what this one was given.
+      if (this.adopted && !this.everReady) this.handedOver = (await this.link?.confirm()) === true;
+      throw error;
     } finally {
-      // Closed first: with nobody left to answer, the kernel ends the connection and unmounting waits for nothing.
-      fs.closeSync(this.fuseFd);
-      fs.closeSync(this.shmFd);
-      await unmountLazily(this.mountDir);
+      await this.letGo();
       // Last: a signal that comes late must not leave a mount behind.
       process.removeListener('SIGTERM', onSignal).removeListener('SIGINT', onSignal);
     }
+  }
+
+  private async letGo(): Promise<void> {
+    if (!this.handedOver) await this.link?.drop();
+    this.link?.stop();
+    // Closed first: with nobody left to answer, the kernel ends the connection and unmounting waits for nothing.
+    closeDescriptor(this.descriptors.fuseFd);
+    closeDescriptor(this.descriptors.shmFd);
+    if (!this.handedOver) await unmountLazily(this.dirs.mountDir);
   }
 
   private async keepRunning(): Promise<number> {
     const backoff = new Backoff();
     for (let lives = 0; ; lives += 1) {
       const bornAt = Date.now();
-      const { served, code, signal, failed } = await this.live(lives > 0);
-      if (this.forced || (this.stopAsked && code === 0)) {
-        log.info('engine stopped', { pool: this.pool.dir, forced: this.forced });
+      const { served, code, signal, failed } = await this.live(this.adopted || lives > 0);
+      if (this.handedOver && (await this.link?.confirm()) !== true) this.takeBack();
+      else if (this.forced || (this.stopAsked && code === 0)) {
+        const { forced, handedOver } = this;
+        log.info('engine stopped', { pool: this.pool.dir, forced, handedOver });
         return 0;
       }
       // Killed while it served: that was somebody outside, and says nothing about the next one.
@@ -139,12 +174,13 @@ class Supervisor {
   /** One life of an engine process, from its start to its end. */
   private live(shmSurvived: boolean): Promise<Ended> {
     const [program, ...args] = this.options.child;
+    const { fuseFd, shmFd } = this.descriptors;
     const child = spawn(program!, args, {
-      stdio: ['ignore', 'inherit', 'inherit', this.fuseFd, this.shmFd, this.pool.lock.fd, 'ipc'],
+      stdio: ['ignore', 'inherit', 'inherit', fuseFd, shmFd, this.pool.lock.fd, 'ipc'],
       // A Ctrl-C in the terminal is for the supervisor, which asks the engine in its own way.
       detached: true,
       // Host I/O waits while an engine starts: it does not translate its sources anew each time.
-      env: { NODE_COMPILE_CACHE: this.cacheDir, ...process.env },
+      env: { NODE_COMPILE_CACHE: this.dirs.cacheDir, ...process.env },
     });
     this.child = child;
     let failed: FlashCopyError | undefined;
@@ -163,7 +199,7 @@ class Supervisor {
       });
       if (child.pid === undefined) return; // 'error' tells why
       this.pool.lock.name([process.pid, child.pid]);
-      fs.writeFileSync(this.pidFile, `${child.pid}\n`);
+      fs.writeFileSync(this.dirs.pidFile, `${child.pid}\n`);
       this.tell({ kind: 'start', start: this.startOf(shmSurvived) });
     });
   }
@@ -173,7 +209,7 @@ class Supervisor {
     const { endpoint, remote, csiEndpoint, metricsAddress } = this.options;
     return {
       poolDir,
-      mountDir: this.mountDir,
+      mountDir: this.dirs.mountDir,
       endpoint,
       ...(remote && { remote }),
       ...(csiEndpoint !== undefined && { csiEndpoint }),
@@ -193,7 +229,11 @@ class Supervisor {
       });
       this.ready = true;
       this.everReady = true;
-      if (this.stopAsked) this.tell({ kind: 'stop', forced: this.forced });
+      this.tell({ kind: 'kept', kept: this.link?.kept ?? false });
+      if (this.stopAsked) this.tellToStop();
+    } else if (message.kind === 'handedOver') {
+      this.handedOver = true;
+      log.info('stopping with volumes in use: host I/O waits for the next engine', { users: message.users });
     } else if (message.kind === 'refused') {
       this.stopAsked = false;
       log.warn(
@@ -212,9 +252,29 @@ class Supervisor {
     log.info('asked to stop', { signal, forced: this.forced });
     if (this.forced) setTimeout(() => this.child?.kill('SIGKILL'), FORCED_STOP_MS).unref();
     // One that is not ready yet is told when it is, unless it is to end in any case.
-    if (this.ready) this.tell({ kind: 'stop', forced: this.forced });
+    if (this.ready) this.tellToStop();
     else if (this.forced) this.child?.kill('SIGKILL');
     this.endPause();
+  }
+
+  private tellToStop(): void {
+    this.tell({ kind: 'stop', forced: this.forced, handover: this.link?.kept ?? false });
+  }
+
+  private keptChanged(kept: boolean): void {
+    if (!this.ready) return; // it is told when it is
+    this.tell({ kind: 'kept', kept });
+    if (!kept || this.stopAsked || Date.now() - this.askedAt > KEEPER_WITHIN_MS) return;
+    log.info('the stop that was refused can be done now');
+    this.stopAsked = true;
+    this.tellToStop();
+  }
+
+  /** The keeper ended while the engine did: whoever is left must serve. */
+  private takeBack(): void {
+    this.handedOver = false;
+    this.stopAsked = false;
+    log.warn('not stopped: the keeper is gone, and volumes are in use');
   }
 
   private tell(message: ToEngine): void {

@@ -63,6 +63,10 @@ export class RoleProcess {
     await this.#undo();
   }
 
+  get pid(): number {
+    return this.#process.pid!;
+  }
+
   async kill(): Promise<void> {
     this.client.close();
     this.#process.kill('SIGKILL');

@@ -22,8 +22,15 @@ setInterval(() => undefined, 60_000);
 process.on('message', (message: ToEngine) => {
   show(message);
   if (message.kind === 'stop') {
-    if (mode === 'busy' && !message.forced) tell({ kind: 'refused', users: ['volume #1: mounted at /mnt'] });
+    if (mode === 'busy' && message.handover) {
+      process.send!({ kind: 'handedOver', users: ['volume #1'] } satisfies ToSupervisor, () =>
+        process.exit(0),
+      );
+    } else if (mode === 'busy' && !message.forced)
+      tell({ kind: 'refused', users: ['volume #1: mounted at /mnt'] });
     else process.exit(0);
+  } else if (message.kind === 'kept') {
+    return;
   } else if (mode === 'fail') {
     process.send!(
       { kind: 'failed', code: 'Damaged', message: 'The catalog is damaged.' } satisfies ToSupervisor,

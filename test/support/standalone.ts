@@ -36,7 +36,7 @@ export function runDirectoryOf(pool: string): string {
   return `/run/flashcopy/${createHash('sha256').update(real).digest('hex').slice(0, 12)}`;
 }
 
-function childrenOf(pid: number): number[] {
+export function childrenOf(pid: number): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)

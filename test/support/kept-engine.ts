@@ -1,0 +1,126 @@
+/**
+ * An engine whose descriptors a node service holds too, for tests that kill, stop and replace either of them.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { RemoteEngine } from '../../src/api/client.ts';
+import { until } from './commands.ts';
+import type { EngineSuite } from './engine-suite.ts';
+import { loopDevicesBelow, mountsBelow } from './filesystems.ts';
+import { childrenOf, runDirectoryOf, standaloneCommand } from './standalone.ts';
+
+/** `flashcopy engine` with a keeper: may be killed, stopped and started again, by this or another program. */
+export class KeptEngine {
+  readonly pool: string;
+  readonly engine: RemoteEngine;
+  readonly keeper: string;
+  readonly #endpoint: string;
+  #process: ChildProcess | undefined;
+  output = '';
+
+  constructor(suite: EngineSuite) {
+    this.pool = path.join(suite.directory, 'pool');
+    this.keeper = path.join(suite.directory, 'keeper', 'keeper.sock');
+    this.#endpoint = path.join(suite.directory, 'engine.sock');
+    this.engine = new RemoteEngine(`unix://${this.#endpoint}`);
+    suite.cleanup.defer('end the engine', () => this.#end());
+  }
+
+  get endpoint(): string {
+    return `unix://${this.#endpoint}`;
+  }
+
+  async start(program?: string): Promise<void> {
+    this.spawn(program);
+    await this.untilItAnswers();
+  }
+
+  spawn(program?: string): void {
+    this.forget();
+    const [command, ...args] = standaloneCommand(this.pool, this.#endpoint, 'engine');
+    if (program !== undefined) args[0] = program;
+    // As in a container, all of it can be killed at once: in a process group of its own, its engine process too.
+    const child = spawn(command!, [...args, '--keeper-endpoint', `unix://${this.keeper}`], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    for (const stream of [child.stdout!, child.stderr!])
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        this.output += text;
+      });
+    this.#process = child;
+  }
+
+  async untilItAnswers(): Promise<void> {
+    const child = this.#process!;
+    await until(
+      'the engine answers',
+      async () => {
+        if (child.exitCode !== null)
+          throw new Error(`the engine ended with ${child.exitCode}:\n${this.output}`);
+        return existsSync(this.#endpoint) && this.engine.pool().catch(() => false as const);
+      },
+      30_000,
+    );
+  }
+
+  async untilKept(): Promise<void> {
+    await this.untilLogged(/the keeper holds a copy/);
+  }
+
+  /** In what it has logged since it was started, or since `forget`. */
+  async untilLogged(message: RegExp): Promise<void> {
+    await until(`it says ${message}`, () => message.test(this.output), 30_000);
+  }
+
+  forget(): void {
+    this.output = '';
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process!.kill(signal);
+  }
+
+  /** Supervisor and engine process at the same instant, as the end of a container does. */
+  async killAll(): Promise<void> {
+    const pid = this.#process!.pid!;
+    const children = await until('it has an engine process', () => {
+      const found = childrenOf(pid);
+      return found.length > 0 && found;
+    });
+    for (const each of [pid, ...children]) process.kill(each, 'SIGKILL');
+    await this.ended();
+    await until('its engine process is gone', () => children.every((each) => !existsSync(`/proc/${each}`)));
+  }
+
+  async ended(): Promise<number | null> {
+    if (this.#process!.exitCode === null && this.#process!.signalCode === null)
+      await once(this.#process!, 'exit');
+    return this.#process!.exitCode;
+  }
+
+  async #end(): Promise<void> {
+    this.engine.close();
+    if (this.#process?.exitCode === null && this.#process.signalCode === null) this.signal('SIGTERM');
+    assert.equal(await this.ended(), 0, this.output);
+    const run = runDirectoryOf(this.pool);
+    assert.deepEqual([mountsBelow(run), await loopDevicesBelow(run), existsSync(run)], [[], [], false]);
+  }
+}
+
+/** This program with another layout of the shared memory, as a later release may have: its bin/flashcopy.js. */
+export function otherRelease(directory: string): string {
+  const root = path.resolve(import.meta.dirname, '../..');
+  for (const part of ['bin', 'src', 'proto', 'package.json'])
+    cpSync(path.join(root, part), path.join(directory, part), { recursive: true });
+  symlinkSync(path.join(root, 'node_modules'), path.join(directory, 'node_modules'));
+  const arena = path.join(directory, 'src/core/arena.ts');
+  const text = readFileSync(arena, 'utf8');
+  const changed = text.replace(/^const VERSION = 1;$/m, 'const VERSION = 2;');
+  assert.notEqual(changed, text);
+  writeFileSync(arena, changed);
+  return path.join(directory, 'bin/flashcopy.js');
+}
