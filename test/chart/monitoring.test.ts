@@ -38,7 +38,7 @@ describeChart('Monitoring by the chart', () => {
 
   const known = () => {
     const [engine, controller] = [newRegistry(), newRegistry()];
-    addEngineMetrics(engine, new FakeEngine(), { restarts: 0 });
+    addEngineMetrics(engine, new FakeEngine(), { restarts: 0 }, { kept: false });
     csiCallMetrics(controller);
     operatorMetrics(controller, { leading: () => true, queued: () => 0, mappings: () => [] });
     const names = [engine, controller].flatMap((each) => each.getMetricsAsArray().map(({ name }) => name));

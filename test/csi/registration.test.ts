@@ -42,7 +42,9 @@ class Kubelet {
   async register(name: string): Promise<void> {
     const package_ = loadPackageDefinition(loadSync(REGISTRATION_PROTO, { defaults: true }));
     const { Registration } = (package_ as unknown as ProtoGrpcType).pluginregistration;
-    const client = new Registration(`unix:${path.join(this.directory, name)}`, credentials.createInsecure());
+    const client = new Registration(`unix:${path.join(this.directory, name)}`, credentials.createInsecure(), {
+      'grpc.use_local_subchannel_pool': 1,
+    });
     const csi = { client: undefined as CsiClient | undefined };
     try {
       const info = await ask(client, 'getInfo', {});
