@@ -141,3 +141,53 @@ describe('A raw block volume', () => {
     assert.equal(await sum('clone'), after);
   });
 });
+
+describe('A volume, its snapshot and a copy of that', () => {
+  const at = scene('orders');
+  const contents = new Map<string, string>();
+
+  before('three of each are made', async () => {
+    for (const set of ['a', 'b', 'c'])
+      await at.apply(claim(`origin-${set}`), pod(`origin-${set}`, { claim: `origin-${set}` }));
+    for (const set of ['a', 'b', 'c']) {
+      await at.running(`origin-${set}`);
+      contents.set(set, await at.write(`origin-${set}`, ['x', 'y']));
+      await at.apply(snapshot(`snapshot-${set}`, `origin-${set}`));
+    }
+    for (const set of ['a', 'b', 'c']) {
+      await at.ready(`snapshot-${set}`);
+      await at.apply(
+        claim(`copy-${set}`, from('VolumeSnapshot', `snapshot-${set}`)),
+        pod(`copy-${set}`, { claim: `copy-${set}` }),
+      );
+    }
+    await at.running('copy-a', 'copy-b', 'copy-c');
+  });
+
+  const deleted = async (...names: string[]) => {
+    for (const name of names) {
+      if (name.startsWith('snapshot')) await at.delete('volumesnapshot', name);
+      else {
+        await at.delete('pod', name);
+        await at.delete('pvc', name);
+      }
+    }
+  };
+
+  it('are deleted, the source first: the copy stays what it is', async () => {
+    await deleted('origin-a', 'snapshot-a');
+    assert.equal(await at.files('copy-a'), contents.get('a'));
+  });
+
+  it('are deleted, the snapshot first: the source stays what it is', async () => {
+    await deleted('snapshot-b', 'copy-b');
+    assert.equal(await at.files('origin-b'), contents.get('b'));
+  });
+
+  it('are deleted, the copy first and then the source: the snapshot can be restored', async () => {
+    await deleted('copy-c', 'origin-c');
+    await at.apply(claim('again', from('VolumeSnapshot', 'snapshot-c')), pod('again', { claim: 'again' }));
+    await at.running('again');
+    assert.equal(await at.files('again'), contents.get('c'));
+  });
+});

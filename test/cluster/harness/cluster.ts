@@ -8,6 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { cgroupsNamed, removeCgroups } from '../../docker/cgroups.ts';
+import { locked } from '../../support/cache.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { GiB } from '../../support/disks.ts';
 import { buildBinaries } from './binaries.ts';
@@ -44,7 +45,7 @@ export class Cluster {
 
   /** `projectImage`: a tar that the nodes get besides the others. */
   static async start(cleanup: Cleanup, projectImage: string): Promise<Cluster> {
-    await removeLeftOvers();
+    await locked('cluster-left-overs', removeLeftOvers);
     const binaries = await buildBinaries();
     const imageDirectory = await makeImages(binaries);
     const tars = fs.readdirSync(imageDirectory).map((name) => path.join(imageDirectory, name));
