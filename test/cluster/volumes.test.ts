@@ -1,5 +1,6 @@
 /** What anybody does with volumes: make, write, snapshot, restore, clone, grow, delete. */
 import assert from 'node:assert/strict';
+import { until } from '../support/commands.ts';
 import { claim, DEVICE, MOUNT, pod, snapshot } from './harness/objects.ts';
 import { scene } from './harness/scene.ts';
 
@@ -59,7 +60,16 @@ describe('A volume', () => {
   it('grows for its next pod, where the kernel lets ext4 not grow while it is mounted', async () => {
     const before = await at.files('writer');
     await at.grow('origin', '1Gi');
-    await at.event('Pod', 'writer', /FileSystemResizeSuccessful|VolumeResizeFailed/);
+    await until(
+      'the claim has grown, or says why not yet',
+      async () => {
+        const { status } = await at.get('pvc', 'origin');
+        const conditions = (status.conditions ?? []) as { type: string }[];
+        return status.capacity.storage === '1Gi' || conditions.some(({ type }) => type === 'NodeResizeError');
+      },
+      120_000,
+      500,
+    );
     await at.delete('pod', 'writer');
     await at.apply(pod('writer', { claim: 'origin' }));
     await at.running('writer');
