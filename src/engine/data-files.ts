@@ -1,5 +1,5 @@
 /**
- * Whether the volumes' data files are what their rows say: there, a file, and as long as the volume.
+ * Whether the volumes' data files are what their rows say: there, a file, that very one, and as long as the volume.
  *
  * A longer one is no damage: a volume's file grows before its row does. A shorter one is: what it lacks would be read as
  * zeros, and nobody could tell them from the volume's own.
@@ -13,6 +13,7 @@ import { dataFile } from '../core/volume.ts';
 import { fileSize } from '../core/volumes.ts';
 import { SEEK_DATA, seek } from '../sys/libc.ts';
 import type { Catalog } from './catalog.ts';
+import { markOf } from './file-marks.ts';
 import type { CatalogRow } from './messages.ts';
 
 export type BadFile = { volume: number; error: string };
@@ -68,6 +69,9 @@ export function badDataFile(poolDir: string, row: VolumeRow): string | null {
   const stat = fs.lstatSync(path.join(poolDir, file), { throwIfNoEntry: false });
   if (stat === undefined) return `its data file ${file} is missing`;
   if (!stat.isFile()) return `its data file ${file} is not a file`;
+  const mark = markOf(path.join(poolDir, file));
+  if (mark !== null && mark !== file)
+    return `its data file ${file} is ${mark} by its mark: it has a wrong name`;
   const bytes = fileSize(row.size, row.grain);
   if (stat.size >= bytes) return null;
   return `its data file ${file} ends at byte ${stat.size} and must have ${bytes}`;

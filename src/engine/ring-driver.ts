@@ -12,6 +12,7 @@ import { assert, EIO } from '../base/errors.ts';
 import type { DataRun, Driver, IoOp, PoolFile, Runner, Slice } from '../core/ops.ts';
 import { SEEK_DATA, SEEK_HOLE, seek } from '../sys/libc.ts';
 import { type Completion, type Ring, TIMED_OUT, type Token } from '../sys/ring.ts';
+import { markFile } from './file-marks.ts';
 import { errnoOf, FileTable } from './file-table.ts';
 
 const ENOENT = 2;
@@ -185,6 +186,7 @@ export class RingDriver implements Driver {
     const removed = yield* this.remove(pending);
     if (removed < 0) return removed;
     const fd = this.files.create(file);
+    markFile(fd, file.path);
     pending.hold(file);
     ftruncateSync(fd, io.length);
     if (io.thick && io.length > 0) {

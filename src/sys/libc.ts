@@ -17,6 +17,8 @@ const c = {
   eventfd: lib.func('int eventfd(uint initial, int flags)'),
   close: lib.func('int close(int fd)'),
   lseek: lib.func('int64_t lseek(int fd, int64_t offset, int whence)'),
+  setxattr: lib.func('int fsetxattr(int fd, const char *name, const char *value, size_t size, int flags)'),
+  getxattr: lib.func('int64_t lgetxattr(const char *path, const char *name, _Out_ char *value, size_t size)'),
   flock: lib.func('int flock(int fd, int operation)'),
   prctl: lib.func('int prctl(int option, ulong a, ulong b, ulong c, ulong d)'),
   mount: lib.func(
@@ -113,6 +115,28 @@ export function seek(fd: number, offset: number, whence: number, file: string): 
   if (at >= 0) return at;
   const error = failure('lseek', file);
   if (error.errno === ENXIO) return -1;
+  throw error;
+}
+
+const ENOTSUP = 95;
+const ENODATA = 61;
+const ENOENT = 2;
+const ATTRIBUTE_MAX = 256;
+/** Attaches a word to a file. False: the filesystem has no such things. */
+export function setAttribute(fd: number, name: string, value: string, file: string): boolean {
+  if (c.setxattr(fd, name, value, Buffer.byteLength(value), 0) === 0) return true;
+  const error = failure('setxattr', file);
+  if (error.errno === ENOTSUP) return false;
+  throw error;
+}
+
+/** The word that was attached to a file; null: none. */
+export function attributeOf(path: string, name: string): string | null {
+  const value = Buffer.alloc(ATTRIBUTE_MAX);
+  const length = Number(c.getxattr(path, name, value, ATTRIBUTE_MAX));
+  if (length >= 0) return value.toString('utf8', 0, length);
+  const error = failure('getxattr', path);
+  if ([ENOTSUP, ENODATA, ENOENT].includes(error.errno)) return null;
   throw error;
 }
 

@@ -8,10 +8,11 @@
  *     engine does not serve everything.
  * V5  A repair can be repeated and then finds nothing to do; it leaves nothing worse than it was.
  */
-import { copyFileSync, linkSync, mkdirSync, rmSync } from 'node:fs';
+import { closeSync, copyFileSync, linkSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { FlashCopyError } from '../../src/base/errors.ts';
 import { type CheckReport, checkPool } from '../../src/engine/check/check-pool.ts';
+import { markFile } from '../../src/engine/file-marks.ts';
 import type { Random } from '../sim/random.ts';
 import { PoolOnFiles } from '../support/pool-on-files.ts';
 import { filesOf, type SoundPool } from '../support/sound-pool.ts';
@@ -24,6 +25,13 @@ const NAMED = /catalog\.db|bitmaps\/\d|\blog\b|volumes\/\d/;
 
 export class Violation extends Error {}
 
+/** A plain copy has lost it. */
+function mark(file: string, name: string): void {
+  const fd = openSync(file, 'r+');
+  markFile(fd, name);
+  closeSync(fd);
+}
+
 /** A copy; the reserve, which nobody writes to while it is whole, is the same file. */
 function copyTo(from: string, to: string): void {
   rmSync(to, { recursive: true, force: true });
@@ -31,6 +39,7 @@ function copyTo(from: string, to: string): void {
   for (const name of filesOf(from)) {
     if (name === 'reserve') linkSync(path.join(from, name), path.join(to, name));
     else copyFileSync(path.join(from, name), path.join(to, name));
+    if (name.startsWith('volumes/')) mark(path.join(to, name), name);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Ways to damage a pool: one bit or byte turned over, a sector of zeros, a file cut short, one gone, two exchanged. Where,
- * is decided by a seed. Every file that describes the data is hit; data files are only cut short or taken away, because
- * what is in them has no checksum.
+ * is decided by a seed. Every file that describes the data is hit; data files are only cut short, taken away or exchanged,
+ * because what is in them has no checksum.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -84,10 +84,11 @@ function takeAway(dir: string, file: string): Wound {
 }
 
 function exchange(dir: string, files: string[], random: Random): Wound {
-  const bitmaps = files.filter((name) => name.startsWith('bitmaps/'));
-  if (bitmaps.length < 2) return turnOver(dir, random.pick(files), random);
-  const one = random.pick(bitmaps);
-  const other = random.pick(bitmaps.filter((name) => name !== one));
+  const below = random.chance(0.5) ? 'bitmaps/' : 'volumes/';
+  const alike = filesOf(dir).filter((name) => name.startsWith(below));
+  if (alike.length < 2) return turnOver(dir, pick(files, random), random);
+  const one = random.pick(alike);
+  const other = random.pick(alike.filter((name) => name !== one));
   const aside = path.join(dir, 'aside');
   fs.renameSync(path.join(dir, one), aside);
   fs.renameSync(path.join(dir, other), path.join(dir, one));

@@ -271,6 +271,25 @@ describe('The check of a pool', () => {
     served(closed.contents, ['alone', 'clone']);
   });
 
+  it('finds data files that were exchanged, and serves neither until they are back', () => {
+    use(closed);
+    const exchange = () => {
+      const [one, other] = ['data', 'copy'].map((name) => at(`volumes/${volume(name).file}.data`));
+      fs.renameSync(one!, at('x'));
+      fs.renameSync(other!, one!);
+      fs.renameSync(at('x'), other!);
+    };
+    exchange();
+    const found = look().findings;
+    assert.equal(found.length, 2);
+    assert.ok(found.every((f) => /is volumes\/\d+\.data by its mark/.test(f.what)));
+    const pool = PoolOnFiles.open(dir);
+    for (const name of ['data', 'copy']) assert.equal(pool.run(pool.core.getVolume(name)).state, 'suspended');
+    pool.abandon();
+    exchange();
+    assert.deepEqual(look().findings, []);
+  });
+
   it('makes a new log where nothing was left in the old one, and only there', () => {
     use(closed);
     fs.rmSync(at('log'));
