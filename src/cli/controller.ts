@@ -11,6 +11,7 @@ import type { TlsDirectory } from '../api/tls-directory.ts';
 import type { Listening } from '../api/unix-listener.ts';
 import type { NodeEngines } from '../csi/engines.ts';
 import type { KubeClient } from '../kube/client.ts';
+import type { Operator } from '../operator/operator.ts';
 import { examples } from './context.ts';
 import { CSI_ENDPOINT } from './csi.ts';
 import {
@@ -85,30 +86,51 @@ export function addControllerCommand(program: Command): void {
 }
 
 async function runController(options: ControllerOptions, tls: TlsDirectory): Promise<void> {
+  const kube = options.kubernetes ? await kubeClient() : undefined;
+  const begun: Begun = { servers: [], engines: undefined };
+  try {
+    await begin(options, tls, kube, begun);
+    await serveUntilStopped(...begun.servers.splice(0));
+  } finally {
+    // What was begun before something failed must not keep the process.
+    await Promise.all(begun.servers.map((server) => server.stop()));
+    await begun.engines?.stop();
+  }
+}
+
+/** What has to be stopped; the engines last, which the others use. */
+type Begun = { servers: Listening[]; engines: Engines | undefined };
+
+async function begin(
+  options: ControllerOptions,
+  tls: TlsDirectory,
+  kube: KubeClient | undefined,
+  begun: Begun,
+): Promise<void> {
+  const { servers } = begun;
   const { newRegistry, serveHealth } = await import('../base/health-server.ts');
   const { csiCallMetrics } = await import('../csi/csi-metrics.ts');
   const { serveController } = await import('../csi/roles.ts');
   const registry = newRegistry();
-  const servers: Listening[] = [];
+  let operator: Operator | undefined;
   let missing = 'the engines are not known yet';
   if (options.metricsListen !== undefined) {
-    const live = async () => undefined; // it answers
+    const live = async () => operator?.live();
     const ready = async () => {
       if (missing !== '') throw new Error(missing);
     };
     servers.push(await serveHealth({ listen: options.metricsListen, registry, live, ready }));
   }
-  const kube = options.kubernetes ? await kubeClient() : undefined;
-  const { engines, stop } = kube
-    ? await enginesOfPods(kube, options, tls)
-    : await fixedEngines(options.engine, tls);
-  if (kube && options.operator) servers.push(await startOperator(kube, engines, options, registry));
+  begun.engines = kube ? await enginesOfPods(kube, options, tls) : await fixedEngines(options.engine, tls);
+  const { engines } = begun.engines;
+  if (kube && options.operator) {
+    operator = await startOperator(kube, engines, options, registry);
+    servers.push(operator);
+  }
   const { csiEndpoint: endpoint } = options;
   const observer = csiCallMetrics(registry);
   servers.push(await serveController({ endpoint, version: version(), observer, engines }));
   missing = '';
-  await serveUntilStopped(...servers);
-  await stop();
 }
 
 async function kubeClient(): Promise<KubeClient> {
@@ -124,9 +146,9 @@ async function startOperator(
   engines: NodeEngines,
   { namespace }: ControllerOptions,
   registry: Registry,
-): Promise<Listening> {
-  const { Operator } = await import('../operator/operator.ts');
-  const operator = new Operator({ client, engines, registry, namespace, identity: identity() });
+): Promise<Operator> {
+  const { Operator: Made } = await import('../operator/operator.ts');
+  const operator = new Made({ client, engines, registry, namespace, identity: identity() });
   // CSI is served also while the custom resources are not there.
   operator.start();
   return operator;

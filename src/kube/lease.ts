@@ -43,6 +43,7 @@ export class Election {
   private readonly ended: Promise<void>;
   /** What others wrote last, and when that was seen first. */
   private seen = { version: '', at: 0 };
+  private triedAt = performance.now();
   private term: AbortController | undefined;
   private deadline: NodeJS.Timeout | undefined;
 
@@ -57,6 +58,11 @@ export class Election {
 
   get leading(): boolean {
     return this.term !== undefined;
+  }
+
+  /** How long ago it was last looked who leads. */
+  get idleMs(): number {
+    return performance.now() - this.triedAt;
   }
 
   /** Ends the term and lets another begin at once. */
@@ -79,6 +85,7 @@ export class Election {
           error: (error as Error).message,
         });
       }
+      this.triedAt = performance.now();
       // Not all at the same instant.
       await sleep(this.times.retryMs * (0.8 + Math.random() * 0.4), undefined, { signal }).catch(() => {});
     }

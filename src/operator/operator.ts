@@ -35,6 +35,8 @@ import { customPath, pathOf, World } from './world.ts';
 
 const AT_A_TIME = 4;
 const LEASE = 'flashcopy-operator';
+/** Longer than the requests of one look can take. */
+const IDLE_MS_MAX = 120_000;
 
 export type OperatorOptions = {
   client: KubeClient;
@@ -100,6 +102,13 @@ export class Operator {
       const election = { client, namespace, identity, name: LEASE, ...(times && { times }) };
       this.election = new Election(election, (term) => this.lead(term));
     });
+  }
+
+  /** Fails if it does not do its duty. An API server that is away is no such reason: every request of the duty ends. */
+  async live(): Promise<void> {
+    const idleMs = this.election?.idleMs ?? 0;
+    if (idleMs < IDLE_MS_MAX) return;
+    throw new Error(`for ${Math.round(idleMs / 1000)} s nobody has looked who leads`);
   }
 
   async stop(): Promise<void> {
