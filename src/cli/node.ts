@@ -97,7 +97,7 @@ async function keeperOf({ keeperEndpoint }: NodeOptions): Promise<Keeper | undef
   return Thread.start(socketPathOf(keeperEndpoint));
 }
 
-function addKeeperMetrics(registry: Registry, keeper: Keeper): void {
+export function addKeeperMetrics(registry: Registry, keeper: Pick<Keeper, 'held'>): void {
   const gauge = (name: string, help: string, value: () => number) =>
     new Gauge({
       name: `flashcopy_keeper_${name}`,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { parser } from '@prometheus-io/lezer-promql';
 import { addEngineMetrics } from '../../src/api/engine-metrics.ts';
 import { newRegistry } from '../../src/base/health-server.ts';
+import { addKeeperMetrics } from '../../src/cli/node.ts';
 import { csiCallMetrics } from '../../src/csi/csi-metrics.ts';
 import { operatorMetrics } from '../../src/operator/metrics.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
@@ -40,6 +41,7 @@ describeChart('Monitoring by the chart', () => {
     const [engine, controller] = [newRegistry(), newRegistry()];
     addEngineMetrics(engine, new FakeEngine(), { restarts: 0 }, { kept: false });
     csiCallMetrics(controller);
+    addKeeperMetrics(engine, { held: [] });
     operatorMetrics(controller, { leading: () => true, queued: () => 0, mappings: () => [] });
     const names = [engine, controller].flatMap((each) => each.getMetricsAsArray().map(({ name }) => name));
     return new Set([...names, ...names.map((name) => `${name}_bucket`)]);
