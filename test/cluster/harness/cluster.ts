@@ -10,10 +10,12 @@ import process from 'node:process';
 import { cgroupsNamed, removeCgroups } from '../../docker/cgroups.ts';
 import { locked } from '../../support/cache.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
+import { until } from '../../support/commands.ts';
 import { GiB } from '../../support/disks.ts';
 import { buildBinaries } from './binaries.ts';
 import { makeCertificates, makeKubeconfig, startControlPlane } from './control-plane.ts';
 import { makeImages } from './images.ts';
+import { kubectl } from './kubectl.ts';
 import { detachRecorded, recordLoopDevices } from './loop-devices.ts';
 import { Node } from './node.ts';
 import { type NodeSpec, writeNodeFiles, writeProxyFile } from './node-files.ts';
@@ -21,6 +23,7 @@ import { Site } from './site.ts';
 
 const NAME = /^flashcopy-cluster-(?<pid>\d+)$/;
 const NODES = ['node-1', 'node-2'];
+const START_MS = 180_000;
 const DISK_BYTES = 8 * GiB;
 
 type Facts = { name: string; directory: string; binaries: string; images: string[]; init: number };
@@ -65,6 +68,8 @@ export class Cluster {
       startControlPlane(site, cluster),
       ...nodeSpecs(directory).map((spec) => cluster.#startNew(spec)),
     ]);
+    // A driver that comes before a node has told who it is has to wait for minutes.
+    await until('the nodes are ready', () => nodesAreReady(cluster), START_MS, 300);
     return cluster;
   }
 
@@ -90,6 +95,13 @@ export function runningCluster(): Cluster {
   const directory = process.env['FLASHCOPY_CLUSTER'];
   if (directory === undefined) throw new Error('there is no cluster: npm run test:cluster starts one');
   return new Cluster(JSON.parse(fs.readFileSync(path.join(directory, 'cluster.json'), 'utf8')) as Facts);
+}
+
+async function nodesAreReady(cluster: Cluster): Promise<boolean> {
+  const condition = '{.status.conditions[?(@.type=="Ready")].status}';
+  const args = ['get', 'nodes', '-o', `jsonpath={range .items[*]}${condition}{"\\n"}{end}`];
+  const ready = (await kubectl(cluster, args)).split('\n').filter((status) => status === 'True');
+  return ready.length === cluster.nodes.length;
 }
 
 const poolDirOf = (name: string): string => `/var/lib/flashcopy/${name}`;
