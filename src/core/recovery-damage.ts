@@ -49,18 +49,14 @@ export class Damage {
 
   epoch(volume: Volume, epoch: Epoch, reason: string): void {
     epoch.damaged = true;
-    epoch.bitmap.setRange(0, epoch.bitmap.bits);
     this.tracking(volume, reason);
   }
 
   /** An epoch is missing, and whose is not known. Whose open one it was, its writes would not be recorded. */
   anyEpoch(reason: string): void {
     for (const v of this.state.volumes.values()) {
-      for (const e of v.epochs) {
-        e.damaged = true;
-        e.bitmap.setRange(0, e.bitmap.bits);
-      }
-      if (v.row.epoch > 0 && v.open === null && this.isAsked(v)) this.tracking(v, reason);
+      for (const e of v.epochs) e.damaged = true;
+      if (!v.readOnly && v.row.epoch > 0 && v.open === null && this.isAsked(v)) this.tracking(v, reason);
     }
   }
 
@@ -83,6 +79,8 @@ export class Damage {
 
   /** After everything is loaded. */
   suspendAll(): void {
+    for (const v of this.state.volumes.values())
+      for (const e of v.epochs) if (e.damaged === true) e.bitmap.setRange(0, e.bitmap.bits);
     for (const [volume, reason] of this.contents) this.lose(volume, reason);
     for (const [volume, reason] of this.files)
       if (volume.parent === null || this.readsThroughBadFile(volume)) this.wait(volume, reason);

@@ -83,7 +83,7 @@ function buildTree(state: State, input: OpenInput, damage: Damage): void {
     if (volume.row.parent === null) continue;
     const parent = state.volumes.get(volume.row.parent);
     if (parent === undefined)
-      damage.content(volume, `the catalog has no volume ${volume.row.parent}, which it reads from`);
+      damage.content(volume, `catalog.db has no volume ${volume.row.parent}, which it reads from`);
     else {
       volume.parent = parent;
       parent.children.push(volume);
@@ -107,7 +107,7 @@ function checkEngineRow(state: State, input: OpenInput): void {
     );
   };
   if (input.rows.length > 0 && !input.rows.some((r) => r.table === 'engine'))
-    refuse('The catalog has no row engine, without which no pool can be opened');
+    refuse('catalog.db has no row engine, without which no pool can be opened');
   if (logSlots !== state.log.slots || tailSlot >= state.log.slots)
     refuse(
       `The undo log log has ${state.log.slots * SLOT} bytes and must have ${Math.max(logSlots, tailSlot + 1) * SLOT}`,
@@ -182,7 +182,7 @@ function buildEpochs(state: State, rows: EpochRow[], damage: Damage): void {
     if (id === null) continue;
     const bitmapRow = state.bitmaps.get(id);
     if (bitmapRow === undefined)
-      damage.content(volume, `the catalog has no bitmap ${id}, which says what it holds`);
+      damage.content(volume, `catalog.db has no bitmap ${id}, which says what it holds`);
     volume.held = new Bitmap(state.arena, id, bitmapRow?.bits ?? volume.grains);
   }
 }
@@ -208,12 +208,13 @@ function* loadBits(state: State, warm: boolean, damage: Damage): Plan<void> {
   const loader = function* (): Plan<void> {
     while (next < all.length) {
       const { volume, bitmap, epoch } = all[next++]!;
+      if (epoch?.damaged === true) continue;
       const row = state.bitmaps.get(bitmap.id);
       try {
-        if (row === undefined) throw new FlashCopyError('Damaged', `the catalog has no bitmap ${bitmap.id}`);
+        if (row === undefined) throw new FlashCopyError('Damaged', `catalog.db has no bitmap ${bitmap.id}`);
         yield* loadBitmap(state.memory, row, bitmap);
       } catch (error) {
-        if (error instanceof FlashCopyError && error.code === 'PoolTooNew') throw error;
+        if (!(error instanceof FlashCopyError) || error.code === 'PoolTooNew') throw error;
         const reason = `its metadata is damaged: ${(error as Error).message}`;
         if (epoch === null) damage.content(volume, reason);
         else damage.epoch(volume, epoch, reason);

@@ -222,9 +222,8 @@ describe('The check of a pool', () => {
     use(closed);
     const { id, epoch } = volume('data');
     sql(`UPDATE row SET sum = 1 WHERE tab = 'epoch' AND body LIKE '%"volume":${id},"seq":${epoch},%'`);
-    const pool = PoolOnFiles.open(dir);
-    assert.equal(pool.run(pool.core.getVolume('data')).state, 'suspended');
-    pool.abandon();
+    // Of the others every record is there.
+    served(closed.contents, ['data']);
     repaired();
     served(closed.contents);
     syncs();
