@@ -15,6 +15,7 @@ import type {
   CreateMapping,
   CreateSnapshot,
   CreateVolume,
+  CutOptions,
   MappingInfo,
   PoolInfo,
   RangePage,
@@ -96,8 +97,14 @@ export class RemoteEngine implements EngineApi {
     await this.call(`detaching ${name}`, CALL_MS, (o, done) => this.client.detachVolume({ name }, o, done));
   }
 
-  async createSnapshots(requests: CreateSnapshot[]): Promise<VolumeInfo[]> {
-    const message = { snapshots: requests.map((request) => ({ ...request, ...wire.copyRateOf(request) })) };
+  async createSnapshots(
+    requests: CreateSnapshot[],
+    { freeze = false }: CutOptions = {},
+  ): Promise<VolumeInfo[]> {
+    const message = {
+      snapshots: requests.map((request) => ({ ...request, ...wire.copyRateOf(request) })),
+      freeze,
+    };
     return this.volumes('creating snapshots', LONG_CALL_MS, (o, done) =>
       this.client.createSnapshots(message, o, done),
     );
@@ -158,10 +165,14 @@ export class RemoteEngine implements EngineApi {
     );
   }
 
-  async startMappings(names: string[], request = randomUUID()): Promise<MappingInfo[]> {
+  async startMappings(
+    names: string[],
+    request: string = randomUUID(),
+    { freeze = false }: CutOptions = {},
+  ): Promise<MappingInfo[]> {
     const what = `starting ${names.join(', ')}`;
     const start: Start<ListMappingsResponse__Output> = (o, done) =>
-      this.client.startMappings({ names, request }, o, done);
+      this.client.startMappings({ names, request, freeze }, o, done);
     return this.mappings(what, LONG_CALL_MS, start, (refusal) => {
       // The first request was still under way when it was repeated, and has made the cut now.
       if (refusal.code === 'WrongState') return this.connection.call(what, LONG_CALL_MS, start);
@@ -171,9 +182,13 @@ export class RemoteEngine implements EngineApi {
     });
   }
 
-  async syncMapping(name: string, request = randomUUID()): Promise<MappingInfo> {
+  async syncMapping(
+    name: string,
+    request: string = randomUUID(),
+    { freeze = false }: CutOptions = {},
+  ): Promise<MappingInfo> {
     return this.mapping(`syncing ${name}`, LONG_CALL_MS, (o, done) =>
-      this.client.syncMapping({ name, request }, o, done),
+      this.client.syncMapping({ name, request, freeze }, o, done),
     );
   }
 

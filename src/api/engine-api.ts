@@ -11,6 +11,7 @@ import type {
   CreateMapping,
   CreateSnapshot,
   CreateVolume,
+  CutOptions,
   MappingInfo,
   PoolInfo,
   RangePage,
@@ -33,7 +34,7 @@ export interface EngineApi {
   detachVolume(name: string): Promise<void>;
 
   /** Snapshots of one or of several volumes (a consistency group): one instant for all, all or nothing. */
-  createSnapshots(requests: CreateSnapshot[]): Promise<VolumeInfo[]>;
+  createSnapshots(requests: CreateSnapshot[], options?: CutOptions): Promise<VolumeInfo[]>;
   deleteSnapshot(name: string): Promise<void>;
   /** A new volume with the content of a snapshot or volume, usable at once. sizeBytes 0: the source's size. */
   cloneVolume(source: string, request: CloneVolume): Promise<VolumeInfo>;
@@ -57,9 +58,9 @@ export interface EngineApi {
    * Cut, prepared or not; several names: one instant for all. `request` names this very wish: asked again with the same
    * one, after a time-out say, nothing is done a second time. So for `syncMapping`.
    */
-  startMappings(names: string[], request?: string): Promise<MappingInfo[]>;
+  startMappings(names: string[], request?: string, options?: CutOptions): Promise<MappingInfo[]>;
   /** Bring the target to now, copying only what changed. Returns when the new cut is made; the copy goes on behind it. */
-  syncMapping(name: string, request?: string): Promise<MappingInfo>;
+  syncMapping(name: string, request?: string, options?: CutOptions): Promise<MappingInfo>;
   stopMapping(name: string): Promise<MappingInfo>;
   setCopyRate(name: string, copyRate: number): Promise<MappingInfo>;
   /** A mapping that is still copying needs force: its target loses its content. */

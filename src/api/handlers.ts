@@ -68,8 +68,8 @@ export function handlersOf(api: EngineApi): EngineHandlers {
     AttachVolume: unary(async ({ name }) => ({ device: await api.attachVolume(name) })),
     DetachVolume: unary(({ name }) => nothing(api.detachVolume(name))),
 
-    CreateSnapshots: unary(({ snapshots }) =>
-      volumes(api.createSnapshots(snapshots.map(wire.createSnapshotFromWire))),
+    CreateSnapshots: unary(({ snapshots, freeze }) =>
+      volumes(api.createSnapshots(snapshots.map(wire.createSnapshotFromWire), { freeze })),
     ),
     DeleteSnapshot: unary(({ name }) => nothing(api.deleteSnapshot(name))),
     CloneVolume: unary(async (request) => {
@@ -88,8 +88,10 @@ export function handlersOf(api: EngineApi): EngineHandlers {
 
     CreateMapping: unary(async (request) => mapping(api.createMapping(wire.createMappingFromWire(request)))),
     PrepareMapping: unary(({ name }) => mapping(api.prepareMapping(name))),
-    StartMappings: unary(({ names, request }) => mappings(api.startMappings(names, request))),
-    SyncMapping: unary(({ name, request }) => mapping(api.syncMapping(name, request))),
+    StartMappings: unary(({ names, request, freeze }) =>
+      mappings(api.startMappings(names, request, { freeze })),
+    ),
+    SyncMapping: unary(({ name, request, freeze }) => mapping(api.syncMapping(name, request, { freeze }))),
     StopMapping: unary(({ name }) => mapping(api.stopMapping(name))),
     SetCopyRate: unary(({ name, copyRate }) => mapping(api.setCopyRate(name, copyRate))),
     DeleteMapping: unary(({ name, force }) => nothing(api.deleteMapping(name, force))),

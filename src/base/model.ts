@@ -129,6 +129,11 @@ export type ScrubInfo = {
   error: string;
 };
 
+export type CutOptions = {
+  /** Filesystems that are mounted from the sources are frozen for the cut, so that what it shows needs no recovery. */
+  freeze?: boolean;
+};
+
 /** A part of a volume, bytes, both multiples of its grain except at the volume's end. */
 export type ByteRange = { offset: number; length: number };
 export type RangePage = {

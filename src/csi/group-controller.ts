@@ -17,7 +17,7 @@ import { checkId, type Found, type Places } from './places.ts';
 import type { GroupControllerService } from './services.ts';
 import { deleteThing } from './snapshots.ts';
 
-type Wish = { name: string; sourceIds: string[]; copyRate: number; params: string };
+type Wish = { name: string; sourceIds: string[]; copyRate: number; freeze: boolean; params: string };
 
 export function groupControllerService(places: Places): GroupControllerService {
   const turns = new Turns<string>();
@@ -68,7 +68,8 @@ function wishOf(request: CreateVolumeGroupSnapshotRequest__Output): Wish {
   if (new Set(sourceIds).size < sourceIds.length) refuse('a source volume is named twice');
   for (const id of sourceIds) checkId('source volume', id);
   const parameters = snapshotParameters(request.parameters);
-  return { name, sourceIds, copyRate: parameters.copyRate, params: paramsLabel(parameters) };
+  const { copyRate, fsFreeze = false } = parameters;
+  return { name, sourceIds, copyRate, freeze: fsFreeze, params: paramsLabel(parameters) };
 }
 
 async function createGroup(places: Places, wish: Wish): Promise<Found[]> {
@@ -99,6 +100,7 @@ async function createGroup(places: Places, wish: Wish): Promise<Found[]> {
         [LABELS.group]: group,
       },
     })),
+    { freeze: wish.freeze },
   );
   const members = infos.map((info) => ({ id: formatId(node, pool, info.id), node, pool, engine, info }));
   return asWished(wish, members);

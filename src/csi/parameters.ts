@@ -93,15 +93,12 @@ export function mutableParameters(parameters: Parameters): Pick<VolumeParameters
 }
 
 /** Of a VolumeSnapshotClass or VolumeGroupSnapshotClass. */
-export function snapshotParameters(parameters: Parameters): { copyRate: number } {
-  const found = { copyRate: 0 };
+/** `fsFreeze` is there only when it is wanted: snapshots that were made without stay the same. */
+export function snapshotParameters(parameters: Parameters): { copyRate: number; fsFreeze?: true } {
+  const found: { copyRate: number; fsFreeze?: true } = { copyRate: 0 };
   read('VolumeSnapshotClass', parameters, ['copyRate', 'fsFreeze'], (name, value) => {
     if (name === 'copyRate') found.copyRate = copyRateIn(value);
-    else if (flag(name, value))
-      throw invalid(
-        'The parameter fsFreeze is "true", and this release does not freeze filesystems: a snapshot is crash-consistent. ' +
-          'Leave the parameter out, or set it to "false".',
-      );
+    else if (flag(name, value)) found.fsFreeze = true;
   });
   return found;
 }

@@ -15,7 +15,7 @@ import { checkCsiName, engineSnapshotName } from './names.ts';
 import { kubernetesLabels, snapshotParameters } from './parameters.ts';
 import { checkId, type Found, lookUp, type Places } from './places.ts';
 
-type Wish = { name: string; sourceId: string; copyRate: number; labels: Labels };
+type Wish = { name: string; sourceId: string; copyRate: number; freeze: boolean; labels: Labels };
 
 export function snapshotWishOf(request: CreateSnapshotRequest__Output): Wish {
   const name = checkCsiName('snapshot', request.name);
@@ -26,6 +26,7 @@ export function snapshotWishOf(request: CreateSnapshotRequest__Output): Wish {
     name,
     sourceId,
     copyRate: parameters.copyRate,
+    freeze: parameters.fsFreeze ?? false,
     labels: {
       ...kubernetesLabels(request.parameters),
       [LABELS.name]: name,
@@ -44,9 +45,10 @@ export async function createSnapshot(places: Places, wish: Wish): Promise<Found>
   if (existing !== undefined) return asWished(wish, existing, { ...place!, engine: engine! });
   const source = await places.get('volume', wish.sourceId);
   const labels = { ...wish.labels, [LABELS.pool]: source.pool };
-  const [info] = await source.engine.createSnapshots([
-    { name, source: `#${source.info.id}`, copyRate: wish.copyRate, labels },
-  ]);
+  const [info] = await source.engine.createSnapshots(
+    [{ name, source: `#${source.info.id}`, copyRate: wish.copyRate, labels }],
+    { freeze: wish.freeze },
+  );
   return asWished(wish, info!, source);
 }
 

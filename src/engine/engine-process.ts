@@ -18,6 +18,7 @@ import type {
   CreateMapping,
   CreateSnapshot,
   CreateVolume,
+  CutOptions,
   MappingInfo,
   PoolInfo,
   RangePage,
@@ -30,6 +31,7 @@ import { type EngineStart, FUSE_FD, SHM_FD } from './child-messages.ts';
 import { badDataFiles, damageOf, refuseOlderCatalog } from './data-files.ts';
 import { DataLink } from './data-link.ts';
 import { Devices } from './devices.ts';
+import { Freezing } from './freezing.ts';
 import { allocatedBytesOf, allocatedBytesOfAll, filesystemBytes, warningsOf } from './space.ts';
 import { Watchers } from './watchers.ts';
 
@@ -41,6 +43,7 @@ export class EngineProcess {
   private readonly catalog: Catalog;
   private readonly data: DataLink;
   private readonly devices: Devices;
+  private readonly freezing: Freezing;
   private readonly watchers = new Watchers();
   private readonly turns = new Turns<number>();
   private stopping = false;
@@ -54,6 +57,10 @@ export class EngineProcess {
     const catalog = Catalog.open(start.poolDir);
     const engine = new EngineProcess(start, catalog, died, thread);
     await engine.data.ready();
+    // Not waited for: it needs nothing of what comes now, and is nothing that the engine's start depends on.
+    engine.freezing
+      .thawLeftovers()
+      .catch((error: Error) => log.error('could not thaw', { error: error.stack }));
     return engine;
   }
 
@@ -62,6 +69,7 @@ export class EngineProcess {
     this.poolDir = poolDir;
     this.catalog = catalog;
     this.devices = new Devices(start.mountDir);
+    this.freezing = new Freezing(path.dirname(start.mountDir));
     const { rows, damaged } = catalog.load();
     for (const { error } of damaged) log.error('catalog row is damaged', { error });
     refuseOlderCatalog(poolDir, rows);
@@ -143,8 +151,16 @@ export class EngineProcess {
 
   // Snapshots
 
-  async createSnapshots(requests: CreateSnapshot[]): Promise<VolumeInfo[]> {
-    return this.completeAll(await this.data.call('createSnapshots', requests));
+  async createSnapshots(requests: CreateSnapshot[], options: CutOptions = {}): Promise<VolumeInfo[]> {
+    const before = options.freeze ? new Set((await this.coreVolumes()).map(({ name }) => name)) : undefined;
+    const sources = requests.map(({ source }) => source);
+    const { result, whole } = await this.whileFrozen(sources, options, () =>
+      this.data.call<CoreVolume[]>('createSnapshots', requests),
+    );
+    if (whole) return this.completeAll(result);
+    const made = result.filter(({ name }) => !before?.has(name));
+    for (const { id } of made) await this.data.call('deleteSnapshot', `#${id}`);
+    throw notWhole('Nothing is left of the snapshots: ask again');
   }
 
   async deleteSnapshot(name: string): Promise<void> {
@@ -176,12 +192,12 @@ export class EngineProcess {
     return this.withUnusedTargets([name], () => this.data.call('prepareMapping', name));
   }
 
-  startMappings(names: string[], request = ''): Promise<MappingInfo[]> {
-    return this.withUnusedTargets(names, () => this.data.call('startMappings', names, request));
+  startMappings(names: string[], request = '', options: CutOptions = {}): Promise<MappingInfo[]> {
+    return this.cutMappings(names, options, () => this.data.call('startMappings', names, request));
   }
 
-  syncMapping(name: string, request = ''): Promise<MappingInfo> {
-    return this.withUnusedTargets([name], () => this.data.call('syncMapping', name, request));
+  syncMapping(name: string, request = '', options: CutOptions = {}): Promise<MappingInfo> {
+    return this.cutMappings([name], options, () => this.data.call('syncMapping', name, request));
   }
 
   stopMapping(name: string): Promise<MappingInfo> {
@@ -286,6 +302,40 @@ export class EngineProcess {
     return this.withUnused(targets, 'overwritten', action);
   }
 
+  private coreVolumes(): Promise<CoreVolume[]> {
+    return this.data.call('listVolumes');
+  }
+
+  private async cutMappings<Result>(
+    names: string[],
+    options: CutOptions,
+    cut: () => Promise<Result>,
+  ): Promise<Result> {
+    return this.withUnusedTargets(names, async () => {
+      if (!options.freeze) return cut();
+      const sources = (await Promise.all(names.map((name) => this.getMapping(name)))).map((m) => m.source);
+      const { result, whole } = await this.whileFrozen(sources, options, cut);
+      if (whole) return result;
+      throw notWhole('The targets show what a power cut would leave: sync again');
+    });
+  }
+
+  private async whileFrozen<Result>(
+    sources: string[],
+    { freeze = false }: CutOptions,
+    cut: () => Promise<Result>,
+  ): Promise<{ result: Result; whole: boolean }> {
+    if (!freeze) return { result: await cut(), whole: true };
+    const found = await Promise.all(sources.map((source) => this.data.call<CoreVolume>('getVolume', source)));
+    const devices = await this.devices.all();
+    const byId = new Map(found.map((volume) => [volume.id, volume]));
+    const attached = [...byId.values()].filter(({ id }) => devices.has(id));
+    return this.freezing.during(
+      attached.map(({ id, name }) => ({ id, name, device: devices.get(id)! })),
+      cut,
+    );
+  }
+
   private async detachAll(forced: boolean): Promise<string[]> {
     const attached = await this.devices.all();
     const users = [...(await this.devices.usersOf([...attached.keys()]))];
@@ -321,4 +371,11 @@ export class EngineProcess {
       })),
     );
   }
+}
+
+function notWhole(what: string): FlashCopyError {
+  return new FlashCopyError(
+    'WrongState',
+    `The cut took longer than filesystems may be frozen, and they were thawed before it ended. ${what}, or without freezing.`,
+  );
 }

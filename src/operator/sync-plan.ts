@@ -26,8 +26,6 @@ export type SyncObserved = {
   before: string | undefined;
   /** The node does not answer, so that nothing is known of the mapping: what it says. */
   unreachable?: string;
-  /** Whether the engine can freeze the source for the cut. */
-  canFreeze: boolean;
   now: number;
 };
 
@@ -86,15 +84,8 @@ function overdue({ spec, status }: FlashCopySync): string {
 }
 
 function planWaiting(observed: SyncObserved): SyncStep {
-  const { sync, object, mapping, users, before, canFreeze } = observed;
-  const { mappingName, freeze, whenInUse } = sync.spec;
-  if (freeze && !canFreeze)
-    return {
-      do: 'fail',
-      reason: 'FreezeUnsupported',
-      message:
-        'This engine cannot freeze the filesystem of the source. Sync without freeze: the target is crash-consistent.',
-    };
+  const { sync, object, mapping, users, before } = observed;
+  const { mappingName, whenInUse } = sync.spec;
   if (object === undefined)
     return { do: 'wait', reason: 'MappingMissing', message: `There is no FlashCopyMapping ${mappingName}.` };
   if (!object.spec.incremental)

@@ -55,7 +55,7 @@ async function observe(world: World, others: OtherSyncs, sync: FlashCopySync): P
     customPath(mappingResource, namespace, sync.spec.mappingName),
   );
   const before = turnBefore(sync, await current(world, others(namespace), sync));
-  const base = { sync, object, before, canFreeze: false, now: Date.now() };
+  const base = { sync, object, before, now: Date.now() };
   const nothing = { mapping: undefined, users: [], target: undefined };
   if (object === undefined || isFinished(sync)) return { ...base, ...nothing };
   try {
@@ -157,7 +157,8 @@ async function cut(world: World, seen: Seen): Promise<number | 'now'> {
   if (target === undefined) return WAITING_MS;
   let made: MappingInfo;
   try {
-    made = await target.engine.syncMapping(`#${mapping!.id}`, `sync-${sync.metadata.uid}`);
+    const { freeze = false } = sync.spec;
+    made = await target.engine.syncMapping(`#${mapping!.id}`, `sync-${sync.metadata.uid}`, { freeze });
   } catch (error) {
     return refused(world, seen, error);
   }

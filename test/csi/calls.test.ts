@@ -189,10 +189,12 @@ describe('CSI calls', () => {
         ask(csi().controller, 'createSnapshot', { name: 'refused', sourceVolumeId: volumeId, ...request });
       await refusedWith('INVALID_ARGUMENT', create({ name: '' }));
       await refusedWith('INVALID_ARGUMENT', create({ sourceVolumeId: '' }));
-      const freeze = await refusedWith('INVALID_ARGUMENT', create({ parameters: { fsFreeze: 'true' } }));
-      assert.match(freeze, /crash-consistent/);
+      await refusedWith('INVALID_ARGUMENT', create({ parameters: { fsFreeze: 'yes' } }));
       await refusedWith('INVALID_ARGUMENT', create({ parameters: { rate: '1' } }));
       await create({ parameters: { fsFreeze: 'false', 'csi.storage.k8s.io/volumesnapshot/name': 'mine' } });
+      const frozen = { name: 'frozen', parameters: { fsFreeze: 'true' } };
+      assert.deepEqual(await create(frozen), await create(frozen));
+      await refusedWith('ALREADY_EXISTS', create({ name: 'frozen' }));
     });
 
     it('take any id for what it is', async () => {

@@ -52,6 +52,9 @@ export function childrenOf(pid: number): number[] {
     });
 }
 
+/** Making a pool writes its whole log, which takes a busy machine its time. */
+const START_MS = 60_000;
+
 type Child = 'engine' | 'csi';
 
 /** Undefined: it has ended meanwhile. */
@@ -118,7 +121,7 @@ export class Standalone {
   }
 
   async #untilItAnswers(): Promise<void> {
-    await until(`the engine on ${this.pool} answers`, async () => {
+    const answers = async (): Promise<boolean> => {
       if (this.#supervisor.exitCode !== null || this.#supervisor.signalCode !== null) {
         throw new Error(`the engine on ${this.pool} ended while starting:\n${this.#output()}`);
       }
@@ -127,7 +130,8 @@ export class Standalone {
         () => true,
         () => false,
       );
-    });
+    };
+    await until(`the engine on ${this.pool} answers`, answers, START_MS);
   }
 
   get output(): string {

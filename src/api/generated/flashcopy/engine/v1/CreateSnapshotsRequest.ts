@@ -19,8 +19,10 @@ export interface _flashcopy_engine_v1_CreateSnapshotsRequest_Snapshot__Output {
 
 export interface CreateSnapshotsRequest {
   'snapshots'?: (_flashcopy_engine_v1_CreateSnapshotsRequest_Snapshot)[];
+  'freeze'?: (boolean);
 }
 
 export interface CreateSnapshotsRequest__Output {
   'snapshots': (_flashcopy_engine_v1_CreateSnapshotsRequest_Snapshot__Output)[];
+  'freeze': (boolean);
 }

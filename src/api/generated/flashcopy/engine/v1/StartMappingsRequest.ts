@@ -7,6 +7,10 @@ export interface StartMappingsRequest {
    * Names this very wish: sent again with the same one, nothing is done a second time. Empty: none.
    */
   'request'?: (string);
+  /**
+   * Freeze the filesystems that are mounted from the sources for the cut.
+   */
+  'freeze'?: (boolean);
 }
 
 export interface StartMappingsRequest__Output {
@@ -15,4 +19,8 @@ export interface StartMappingsRequest__Output {
    * Names this very wish: sent again with the same one, nothing is done a second time. Empty: none.
    */
   'request': (string);
+  /**
+   * Freeze the filesystems that are mounted from the sources for the cut.
+   */
+  'freeze': (boolean);
 }

@@ -4,9 +4,11 @@
 export interface SyncMappingRequest {
   'name'?: (string);
   'request'?: (string);
+  'freeze'?: (boolean);
 }
 
 export interface SyncMappingRequest__Output {
   'name': (string);
   'request': (string);
+  'freeze': (boolean);
 }
