@@ -34,7 +34,6 @@ function mark(file: string, name: string): void {
 
 /** A copy; the reserve, which nobody writes to while it is whole, is the same file. */
 function copyTo(from: string, to: string): void {
-  rmSync(to, { recursive: true, force: true });
   for (const name of ['', 'volumes', 'bitmaps']) mkdirSync(path.join(to, name));
   for (const name of filesOf(from)) {
     if (name === 'reserve') linkSync(path.join(from, name), path.join(to, name));
@@ -46,6 +45,15 @@ function copyTo(from: string, to: string): void {
 /** Damages a copy of the pool in `dir`, and sees what becomes of it. Throws a Violation. */
 export function trial(sound: SoundPool, dir: string, random: Random): Trial {
   copyTo(sound.dir, dir);
+  try {
+    return damaged(sound, dir, random);
+  } finally {
+    // What an engine that was left had under way may still end.
+    rmSync(dir, { recursive: true, force: true, maxRetries: 10 });
+  }
+}
+
+function damaged(sound: SoundPool, dir: string, random: Random): Trial {
   const done = wound(dir, random);
   const what = `${path.basename(sound.dir)}: ${done.file}: ${done.what}`;
   const fail = (text: string): never => {

@@ -39,7 +39,7 @@ export class Trials {
     const random = new Random(seed);
     this.count++;
     try {
-      const done = trial(random.pick(this.pools), this.dir, random);
+      const done = trial(random.pick(this.pools), `${this.dir}-${seed}`, random);
       this.outcomes[done.outcome]++;
       this.bytes += done.wound.bytes;
       this.repaired += done.repaired;

@@ -21,7 +21,7 @@ function contentAt(moment: number): string[] {
 }
 
 describe('A chain of 256 snapshots', () => {
-  const suite = engineSuite();
+  const suite = engineSuite({ sound: true });
   let device: string;
 
   const showsItsMoment = (place: string, moment: number): Promise<void> =>

@@ -6,7 +6,7 @@ import { engineSuite } from '../support/engine-suite.ts';
 import { flashcopy } from '../support/standalone.ts';
 
 describe('A pool in use', () => {
-  const suite = engineSuite({ started: false });
+  const suite = engineSuite({ started: false, sound: true });
   const pool = (): string => path.join(suite.directory, 'pool');
   const check = () => flashcopy('check', '--pool', pool(), '--output', 'json');
 

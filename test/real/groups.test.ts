@@ -11,7 +11,7 @@ const VOLUME_BYTES = 128 * MiB;
 const CUTS = 12;
 
 describe('A group cut over four volumes', () => {
-  const suite = engineSuite();
+  const suite = engineSuite({ sound: true });
 
   it('never shows a number without all numbers before it', async () => {
     const files: DirectFile[] = [];

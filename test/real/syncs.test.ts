@@ -11,7 +11,7 @@ import { untilCopied } from '../support/standalone.ts';
 const VOLUME_BYTES = 128 * MiB;
 
 describe('A mapping that is synced under load', () => {
-  const suite = engineSuite();
+  const suite = engineSuite({ sound: true });
 
   it('disturbs no verifying writer through ten cuts and ten syncs, and shows one moment each time', async () => {
     const { engine } = suite;

@@ -11,6 +11,8 @@ import { GiB, temporaryDirectory } from './disks.ts';
 import { Standalone, type Surroundings, untilCopied } from './standalone.ts';
 
 export class EngineSuite {
+  /** The pool is checked whenever its engine has stopped. */
+  sound = false;
   /** Undone after the suite. */
   readonly cleanup: Cleanup;
   #standalone: Standalone | undefined;
@@ -50,6 +52,7 @@ export class EngineSuite {
     surroundings: Surroundings = {},
   ): Promise<Standalone> {
     this.#standalone = await Standalone.start(this.cleanup, pool, more, role, surroundings);
+    this.#standalone.sound = this.sound;
     return this.#standalone;
   }
 
@@ -108,8 +111,15 @@ export class EngineSuite {
 const endings = ['SIGTERM', 'SIGHUP'] as const;
 
 /** Call it in a `describe`. The engine runs from before its first test until after its last. */
-export function engineSuite({ started = true }: { started?: boolean } = {}): EngineSuite {
+export function engineSuite({
+  started = true,
+  sound = false,
+}: {
+  started?: boolean;
+  sound?: boolean;
+} = {}): EngineSuite {
   const suite = new EngineSuite();
+  suite.sound = sound;
   // Mocha runs its `after` on a SIGINT, and nothing on these.
   const ended = (): void => {
     suite.cleanup.all().finally(() => process.exit(1));

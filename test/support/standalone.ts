@@ -11,6 +11,7 @@ import path from 'node:path';
 import { RemoteEngine } from '../../src/api/client.ts';
 import type { EngineApi } from '../../src/api/engine-api.ts';
 import type { MappingInfo } from '../../src/base/model.ts';
+import { checkPool } from '../../src/engine/check/check-pool.ts';
 import type { Cleanup } from './cleanup.ts';
 import { attempt, type CommandResult, run, until } from './commands.ts';
 import { loopDevicesBelow, mountsBelow } from './filesystems.ts';
@@ -72,6 +73,8 @@ export class Standalone {
   readonly endpoint: string;
   readonly runDirectory: string;
   readonly engine: RemoteEngine;
+  /** Set by a test whose pool has to be: it is checked after the stop. */
+  sound = false;
   readonly #supervisor: ChildProcess;
   readonly #output: () => string;
   readonly #undo: () => Promise<void>;
@@ -173,11 +176,17 @@ export class Standalone {
     const status = this.#supervisor.exitCode ?? this.#supervisor.signalCode;
     if (left.length === 0 && status !== 0) left.push(`it ended with ${status}`);
     left.push(...(await this.#removeLeftovers(pids)));
+    if (left.length === 0 && this.sound) left.push(...this.#findings());
     if (left.length > 0) {
       throw new Error(
         `the engine on ${this.pool} left:\n  ${left.join('\n  ')}\nIts log:\n${this.#output()}`,
       );
     }
+  }
+
+  /** What a check finds in the pool that it has closed. */
+  #findings(): string[] {
+    return checkPool(this.pool).findings.map((f) => `in the pool ${f.file} at ${f.offset}: ${f.what}`);
   }
 
   /** What is left, and is removed by force now so that one failure stays one. */
