@@ -69,7 +69,7 @@ export class EngineProcess {
     this.poolDir = poolDir;
     this.catalog = catalog;
     this.devices = new Devices(start.mountDir);
-    this.freezing = new Freezing(path.dirname(start.mountDir));
+    this.freezing = new Freezing(start.mountDir);
     const { rows, damaged } = catalog.load();
     for (const { error } of damaged) log.error('catalog row is damaged', { error });
     refuseOlderCatalog(poolDir, rows);

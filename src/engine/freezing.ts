@@ -13,7 +13,7 @@
  * looked for in our own one first, then in those of all processes that can be seen.
  */
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
@@ -24,6 +24,7 @@ import { log } from '../base/log.ts';
 import { Turns } from '../base/turns.ts';
 import { type Mount, mounts, parseMount } from '../sys/mount.ts';
 import { sequenceOf } from './loop-devices.ts';
+import { notePrefixOf } from './run-dir.ts';
 
 /** `device`: 'major:minor'. */
 export type FrozenPlace = { path: string; device: string };
@@ -47,11 +48,13 @@ type Note = { device: string; sequence: string }[];
 
 export class Freezing {
   private readonly runDir: string;
+  private readonly prefix: string;
   private readonly turns = new Turns<number>();
   private notes = 0;
 
-  constructor(runDir: string) {
-    this.runDir = runDir;
+  constructor(mountDir: string) {
+    this.runDir = path.dirname(mountDir);
+    this.prefix = notePrefixOf(mountDir);
   }
 
   /** Runs the cut while the filesystems on the volumes' devices are frozen. `whole`: they were until it had ended. */
@@ -85,7 +88,7 @@ export class Freezing {
 
   /** What a former engine froze, and nobody thawed. Host I/O must be served already. */
   async thawLeftovers(): Promise<void> {
-    for (const name of readdirSync(this.runDir).filter((each) => each.startsWith('frozen-'))) {
+    for (const name of this.leftovers()) {
       const file = path.join(this.runDir, name);
       const devices = (JSON.parse(readFileSync(file, 'utf8')) as Note).filter(
         ({ device, sequence }) => sequenceOf(device) === sequence,
@@ -98,11 +101,17 @@ export class Freezing {
     }
   }
 
+  private leftovers(): string[] {
+    return readdirSync(this.runDir).filter((name) => name.startsWith(this.prefix) && !name.endsWith('.new'));
+  }
+
   private write(devices: FrozenDevice[]): string {
     this.notes += 1;
-    const file = path.join(this.runDir, `frozen-${process.pid}-${this.notes}`);
+    const file = path.join(this.runDir, `${this.prefix}${process.pid}-${this.notes}`);
     const note: Note = devices.map(({ device }) => ({ device, sequence: sequenceOf(device) }));
-    writeFileSync(file, JSON.stringify(note), { mode: 0o600 });
+    // It is there whole or not at all.
+    writeFileSync(`${file}.new`, JSON.stringify(note), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
     return file;
   }
 }

@@ -20,6 +20,8 @@ import type { Pool } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
 
 const ANSWER_MS = 3000;
+/** One that listens lives, and what it holds is worth a wait: without, all host I/O fails. */
+const ASK_MS = 60_000;
 const ANSWER_LOOK_MS = 2;
 const LOOK_MS = 500;
 
@@ -50,7 +52,7 @@ export class KeeperLink {
 
   /** What a former supervisor of this pool left, if its connection lives and its mount is where it was. */
   async adopt({ mountDir }: RunDir): Promise<Descriptors | undefined> {
-    const answer = await this.once({ kind: 'ask', pool: this.key });
+    const answer = await this.once({ kind: 'ask', pool: this.key }, ASK_MS);
     if (answer?.message.kind !== 'held') return undefined;
     const [fuseFd, shmFd] = answer.fds as [number, number];
     const objection = objectionTo(answer.message.held, answer.fds, mountDir);
@@ -151,11 +153,11 @@ export class KeeperLink {
   }
 
   /** Over a connection of its own. Undefined: there is no keeper that answers. */
-  private async once(message: ToKeeper): Promise<Answer | undefined> {
+  private async once(message: ToKeeper, answerMs = ANSWER_MS): Promise<Answer | undefined> {
     let fd: number | undefined;
     try {
       fd = this.connect();
-      return await exchange(fd, message, []);
+      return await exchange(fd, message, [], answerMs);
     } catch (error) {
       log.info('no keeper answers', { keeper: this.socketPath, reason: (error as Error).message });
       return undefined;
@@ -174,14 +176,14 @@ export class KeeperLink {
   }
 }
 
-async function exchange(fd: number, message: ToKeeper, fds: number[]): Promise<Answer> {
+async function exchange(fd: number, message: ToKeeper, fds: number[], answerMs = ANSWER_MS): Promise<Answer> {
   sendPacket(fd, { text: packed(message), fds });
-  for (const until = Date.now() + ANSWER_MS; Date.now() < until; await sleep(ANSWER_LOOK_MS)) {
+  for (const until = Date.now() + answerMs; Date.now() < until; await sleep(ANSWER_LOOK_MS)) {
     const packet: Packet | 'nothing' | 'closed' = receivePacket(fd);
     if (packet === 'closed') throw new FlashCopyError('Unavailable', 'it has ended');
     if (packet !== 'nothing') return { message: unpacked<FromKeeper>(packet.text), fds: packet.fds };
   }
-  throw new FlashCopyError('Unavailable', `no answer within ${ANSWER_MS / 1000} s`);
+  throw new FlashCopyError('Unavailable', `no answer within ${answerMs / 1000} s`);
 }
 
 /** Why they cannot be used. */

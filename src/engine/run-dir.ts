@@ -4,6 +4,7 @@
  *   mnt-*        where the volumes' files are mounted (FUSE)
  *   engine.pid   pid of the engine process, for people and for tests
  *   cache/       the engine's compiled sources
+ *   frozen-*     of each mount what is to be thawed should its engine die (freezing.ts)
  *
  * It is named after the pool's real path, and the mount after the directory that is there. Whoever holds the pool's lock
  * has it to himself, and what is found in it was left by an engine that died.
@@ -40,6 +41,9 @@ export function runDirOf(poolDir: string, base = BASE): RunDir {
   };
 }
 
+/** How the names of the notes of the engine with that mount begin. */
+export const notePrefixOf = (mountDir: string): string => `frozen-${path.basename(mountDir)}-`;
+
 export function makeRunDir({ mountDir }: RunDir): void {
   fs.mkdirSync(mountDir, { recursive: true, mode: 0o700 });
 }
@@ -59,6 +63,9 @@ export async function unmountLazily(mountDir: string): Promise<void> {
 export function removeRunDir({ dir, mountDir, pidFile, cacheDir }: RunDir): void {
   fs.rmSync(pidFile, { force: true });
   fs.rmSync(cacheDir, { recursive: true, force: true });
+  const prefix = notePrefixOf(mountDir);
+  const notes = fs.existsSync(dir) ? fs.readdirSync(dir).filter((name) => name.startsWith(prefix)) : [];
+  for (const note of notes) fs.rmSync(path.join(dir, note));
   // rmdir and not rm -r: should the mount still be there, this must fail rather than delete volumes.
   if (fs.existsSync(mountDir)) fs.rmdirSync(mountDir);
   // Not while the mount of another container's pool is in it.

@@ -9,7 +9,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { run, until } from '../support/commands.ts';
+import { attempt, run, until } from '../support/commands.ts';
 import { MiB } from '../support/disks.ts';
 import { engineSuite } from '../support/engine-suite.ts';
 import { type FilesystemKind, makeFilesystem, mount } from '../support/filesystems.ts';
@@ -147,12 +147,14 @@ describe('A cut with frozen filesystems', function () {
     child.kill('SIGKILL');
     await once(child, 'exit');
     const sequence = readFileSync(`/sys/block/${path.basename(device)}/diskseq`, 'utf8').trim();
-    writeFileSync(
-      path.join(suite.standalone.runDirectory, 'frozen-1-1'),
-      JSON.stringify([{ device, sequence }]),
-    );
+    const { runDirectory } = suite.standalone;
+    const mnt = readdirSync(runDirectory).find((name) => name.startsWith('mnt-'));
+    writeFileSync(path.join(runDirectory, `frozen-${mnt}-1-1`), JSON.stringify([{ device, sequence }]));
+    // Should that be in vain, it must not stay frozen: what is unmounted then can never be thawed.
+    const undo = suite.cleanup.defer('thaw', () => attempt('fsfreeze', ['--unfreeze', place('a')]));
     assert.ok(await isFrozen('a'));
     await suite.standalone.killChild();
     await until('it is thawed', async () => !(await isFrozen('a')), 60_000);
+    await undo();
   });
 });
