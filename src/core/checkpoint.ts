@@ -20,7 +20,7 @@ import { fillVolume } from './fill.ts';
 import { setOffline } from './flush.ts';
 import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
 import type { BitmapRow } from './rows.ts';
-import { put, type State, together } from './state.ts';
+import { put, removeFiles, type State, together } from './state.ts';
 import { REGION_GRAINS, type Volume } from './volume.ts';
 
 export function* checkpoint(state: State): Plan<void> {
@@ -64,7 +64,7 @@ function* runCheckpoint(state: State, withLog: boolean): Plan<void> {
   // 7. What nobody needs any more.
   if (cuts) log.cut(last.seq);
   for (const job of jobs) job.volume.unpendChecked(job.sealed);
-  for (const file of old) yield op.remove(file);
+  yield* removeFiles(state, old);
 }
 
 /** `row`: the one whose next generation has been written. */

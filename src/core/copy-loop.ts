@@ -14,7 +14,7 @@ import { holdEverything } from './leave.ts';
 import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
 import { bytesPerSecond } from './rate.ts';
 import type { MappingRow } from './rows.ts';
-import { drop, put, type State } from './state.ts';
+import { drop, put, removeFiles, type State } from './state.ts';
 import { transition } from './states.ts';
 import type { Mapping, Volume } from './volume.ts';
 
@@ -143,5 +143,5 @@ export function* endMapping(
   if (keep === null) state.mappings.delete(mapping.row.id);
   else mapping.row = keep;
   for (const volume of [source, target]) if (volume !== undefined) yield* pruneEpochs(state, volume);
-  for (const file of files) yield op.remove(file);
+  yield* removeFiles(state, files);
 }

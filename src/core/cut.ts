@@ -14,9 +14,9 @@ import type { EpochSeq, VolumeId } from '../base/brands.ts';
 import { assert } from '../base/errors.ts';
 import { bitmapFile } from './bitmap-file.ts';
 import { flushVolume } from './flush.ts';
-import { op, type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
+import { type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
 import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
-import { drop, put, type State } from './state.ts';
+import { drop, put, removeFiles, type State } from './state.ts';
 import { dataFile, type Epoch, Volume } from './volume.ts';
 
 /** A target is a new volume (`fresh`) with an empty file, or an existing one that takes over such a file. */
@@ -79,7 +79,7 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<void>
     for (const v of gated) v.gate.release();
     notePause(state, closedAt);
   }
-  for (const file of files) yield op.remove(file);
+  yield* removeFiles(state, files);
 }
 
 export function notePause(state: State, closedAt: number): void {

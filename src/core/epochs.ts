@@ -7,8 +7,8 @@
  */
 import type { Bitmap } from './bitmap.ts';
 import { bitmapFile } from './bitmap-file.ts';
-import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
-import { drop, type State } from './state.ts';
+import type { Plan, PoolFile, RowChange } from './ops.ts';
+import { drop, removeFiles, type State } from './state.ts';
 import type { Epoch, Volume } from './volume.ts';
 
 /** Numbers of the volume's epochs at which the questions of others start: those of its copies. */
@@ -106,5 +106,5 @@ export function* pruneEpochs(state: State, volume: Volume): Plan<void> {
   if (gone.epochs.length === 0) return;
   yield* state.commit(gone.rows);
   forgetEpochs(volume, gone.epochs);
-  for (const file of gone.files) yield op.remove(file);
+  yield* removeFiles(state, gone.files);
 }

@@ -18,7 +18,7 @@ import { hydratePieces, nextPiece, type Piece } from './hydrate.ts';
 import type { RangeLock } from './locks.ts';
 import { type IoOp, op, type Plan, type PoolFile, type RowChange } from './ops.ts';
 import { bytesPerSecond, CLEAN_RATE } from './rate.ts';
-import { drop, put, type State } from './state.ts';
+import { drop, put, removeFiles, type State } from './state.ts';
 import type { Volume } from './volume.ts';
 
 /** Bytes given to a child between two flushes. */
@@ -60,7 +60,7 @@ function* cutLoose(state: State, leaver: Volume): Plan<void> {
     moved.apply();
     if (parent !== null) parent.children = parent.children.filter((c) => c !== leaver);
     leaver.parent = null;
-    for (const file of moved.files) yield op.remove(file);
+    yield* removeFiles(state, moved.files);
   } finally {
     if (lock !== null) leaver.locks.give(lock);
     for (const v of gated) v.gate.release();

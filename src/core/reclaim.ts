@@ -6,7 +6,7 @@ import { bitmapFile } from './bitmap-file.ts';
 import { pruneEpochs } from './epochs.ts';
 import { leaveTree } from './leave.ts';
 import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
-import { drop, type State } from './state.ts';
+import { drop, removeFiles, type State } from './state.ts';
 import { dataFile, type Volume } from './volume.ts';
 
 /** After a failure (no space for a grain that has to move, say). */
@@ -67,7 +67,7 @@ function* remove(state: State, volume: Volume): Plan<void> {
     state.runner.fire(mapping.wake);
     state.listener.mappingChanged(mapping.row.id);
   }
-  for (const file of files) yield op.remove(file);
+  yield* removeFiles(state, files);
   if (sourceOf !== undefined && sourceOf !== volume) yield* pruneEpochs(state, sourceOf);
 }
 

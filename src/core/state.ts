@@ -8,7 +8,7 @@ import { Arena } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { Mutex } from './locks.ts';
 import { SLOT } from './log-record.ts';
-import { op, type Plan, type RowChange, type Runner, Signal } from './ops.ts';
+import { op, type Plan, type PoolFile, type RowChange, type Runner, Signal } from './ops.ts';
 import type { Clock, Listener, Memory, Space } from './ports.ts';
 import type { BitmapRow, EngineRow, ScrubRow } from './rows.ts';
 import { UndoLog } from './undo-log.ts';
@@ -164,6 +164,20 @@ export class State {
 
 export const put = (table: string, row: { id: number }): RowChange => ({ table, key: row.id, row });
 export const drop = (table: string, key: number): RowChange => ({ table, key, row: null });
+
+/** What is done is done: a file that nobody needs any more and that cannot be removed only takes space. */
+export function* removeFiles(state: State, files: readonly PoolFile[]): Plan<void> {
+  for (const file of files) {
+    try {
+      yield op.remove(file);
+    } catch (error) {
+      state.listener.log('warn', 'a file that is not needed any more could not be removed', {
+        file: file.path,
+        error: (error as Error).message,
+      });
+    }
+  }
+}
 
 /** Run plans one beside the other; goes on when all have ended, with the first error if there was one. */
 export function* together(state: State, plans: Plan<void>[]): Plan<void> {

@@ -25,9 +25,9 @@ import { flushVolume } from './flush.ts';
 import { hydratePieces, nextPiece } from './hydrate.ts';
 import { clean, differing } from './leave.ts';
 import { ENTRIES_MAX } from './log-record.ts';
-import { op, type Plan, type RowChange } from './ops.ts';
+import type { Plan, RowChange } from './ops.ts';
 import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
-import { drop, put, type State } from './state.ts';
+import { drop, put, removeFiles, type State } from './state.ts';
 import type { LogEntry } from './undo-log.ts';
 import type { Epoch, Mapping, Volume } from './volume.ts';
 
@@ -95,7 +95,7 @@ function* syncNow(
       changed.release();
       if (!kept) {
         next.bitmap.release();
-        yield op.remove(bitmapFile(next.row.id, 1));
+        yield* removeFiles(state, [bitmapFile(next.row.id, 1)]);
       }
     }
   }
@@ -276,7 +276,7 @@ function* commitSync(
   oldHeld.release();
   hang(target, source, parent, moved);
   state.runner.fire(mapping.wake);
-  if (oldRow !== undefined && oldRow.gen > 0) yield op.remove(bitmapFile(oldRow.id, oldRow.gen));
+  if (oldRow !== undefined && oldRow.gen > 0) yield* removeFiles(state, [bitmapFile(oldRow.id, oldRow.gen)]);
 }
 
 /** The new shape of the chain, in memory. */
