@@ -19,14 +19,15 @@ export const PAGE_WORDS = 1024;
 export const PAGE_BITS = PAGE_WORDS * 32;
 
 const MAGIC = 0x46434d31; // 'FCM1'
-/** Of everything behind the head. The five words of the head keep their places in all versions. */
+/** Of everything behind the head. The words of the head keep their places in all versions. */
 const VERSION = 1;
 const HEAD_WORDS = 64;
 const H_MAGIC = 0;
 const H_LAYOUT = 1; // log slots: a different layout is not ours
 const H_HIGH = 2; // pages ever used
-const H_READY = 3; // an open() came to its end, and no close() yet: these words are the truth
+const H_READY = 3; // an open() came to its end
 const H_VERSION = 4;
+const H_CLOSED = 5; // a close() came to its end, and no open() began since: the disk is as true as these words
 const FULL = 0x80000000;
 const DIRTY = 0x40000000;
 const INDEX = 0x3fffffff;
@@ -51,7 +52,7 @@ export class Arena {
     this.pages = Math.ceil((this.table + 2 * this.pageMax) / PAGE_WORDS) * PAGE_WORDS;
   }
 
-  /** Whether an engine finished opening on these words before, and died. */
+  /** Whether an engine finished opening on these words before. */
   get ready(): boolean {
     return this.isOurs && this.words[H_READY] === 1;
   }
@@ -60,15 +61,21 @@ export class Arena {
     this.words[H_READY] = 1;
   }
 
-  /** Everything is on disk: from here on that is the truth, for an engine of whatever version. */
+  /** Everything is on disk: an engine of another version can go on from there. */
   setClosed(): void {
-    this.words[H_READY] = 0;
+    this.words[H_CLOSED] = 1;
+  }
+
+  /** From here on the disk may lag behind these words. */
+  setOpened(): void {
+    this.words[H_CLOSED] = 0;
   }
 
   /** The version of an engine that died and left words which only its own version understands. */
   get foreignVersion(): number | undefined {
     const w = this.words;
-    return w[H_MAGIC] === MAGIC && w[H_READY] === 1 && w[H_VERSION] !== VERSION ? w[H_VERSION] : undefined;
+    const isAlone = w[H_MAGIC] === MAGIC && w[H_READY] === 1 && w[H_CLOSED] !== 1;
+    return isAlone && w[H_VERSION] !== VERSION ? w[H_VERSION] : undefined;
   }
 
   private get isOurs(): boolean {

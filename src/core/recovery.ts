@@ -41,6 +41,7 @@ export function* recover(state: State, input: OpenInput): Plan<{ warm: boolean; 
   if (input.shmSurvived && foreignVersion !== undefined) throw foreignMemory(foreignVersion);
   const warm = input.shmSurvived && state.arena.ready;
   if (!warm) state.arena.reset();
+  state.arena.setOpened();
   const damage = new Damage(state);
   buildTree(state, input, damage);
   yield* loadBits(state, warm, damage);
