@@ -69,6 +69,24 @@ export function* scanLog(log: LogSource, tailSlot: number, tailSeq: number, trus
   }
 }
 
+/**
+ * A trusted log without its last record, if a process died while it wrote that one. Nobody has acted on it (no slot of it is
+ * live). Left there, and made durable, it would be taken for damage as soon as another record follows it.
+ */
+export function* withoutTornEnd(
+  log: LogSource,
+  scan: LogScan,
+  isLive: (slot: number) => boolean,
+): Plan<LogScan> {
+  const last = scan.records.at(-1);
+  if (last === undefined) return scan;
+  const { header, slot } = last;
+  const payload = slot + header.headerBlocks;
+  for (let i = 0; i < header.payloadSlots; i++) if (isLive(payload + i)) return scan;
+  if ((yield* lostEntries(log, header, payload)).length === 0) return scan;
+  return { ...scan, records: scan.records.slice(0, -1), head: slot, seq: header.seq, torn: true };
+}
+
 /** The record with this number, which begins at `slot` or, if there was no room for it, at the ring's beginning. */
 function* recordAt(log: LogSource, slot: number, seq: number, trusted: boolean): Plan<FoundRecord | null> {
   for (const at of slot === 0 ? [0] : [slot, 0]) {

@@ -15,7 +15,7 @@ import { FlashCopyError } from '../base/errors.ts';
 import { Bitmap } from './bitmap.ts';
 import { loadBitmap } from './bitmap-file.ts';
 import { COPY, type RecordEntry, SLOT } from './log-record.ts';
-import { type LogScan, scanLog } from './log-scan.ts';
+import { type LogScan, scanLog, withoutTornEnd } from './log-scan.ts';
 import { op, type Plan, Signal } from './ops.ts';
 import { Damage } from './recovery-damage.ts';
 import type { BitmapRow, EngineRow, EpochRow, MappingRow, ScrubRow, VolumeRow } from './rows.ts';
@@ -230,7 +230,9 @@ function* loadBits(state: State, warm: boolean, damage: Damage): Plan<void> {
 
 function* replayLog(state: State, warm: boolean, damage: Damage): Plan<void> {
   const { tailSlot, tailSeq } = state.engine;
-  const scan = yield* scanLog({ ...logOf(state), memory: state.memory }, tailSlot, tailSeq, warm);
+  const log = { ...logOf(state), memory: state.memory };
+  let scan = yield* scanLog(log, tailSlot, tailSeq, warm);
+  if (warm) scan = yield* withoutTornEnd(log, scan, (slot) => state.arena.slotLive(slot));
   state.log.head = scan.head;
   state.log.seq = scan.seq;
   // What the dead engine had not come to flush must not be missing later, where a later record is not.
