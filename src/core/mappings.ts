@@ -213,7 +213,9 @@ function* beginStop(state: State, mapping: Mapping, target: Volume): Plan<boolea
   if (state.mappings.get(mapping.row.id) !== mapping)
     throw new FlashCopyError('MappingNotFound', `mapping ${mapping.row.name} has ended or was deleted`);
   const row = { ...mapping.row, state: transition(mapping.row.name, mapping.row.state, 'stopping') };
-  const whole = target.held === null || target.held.count >= target.grains;
+  // One whose stop was begun, and cut off, has given grains away: it may hold all by its bits, and has no content any more.
+  const begun = mapping.row.state === 'stopping' && target.row.offline !== '';
+  const whole = !begun && (target.held === null || target.held.count >= target.grains);
   const offline = `its copy was stopped half-way: start mapping ${mapping.row.name} again`;
   const targetRow = whole ? target.row : { ...target.row, offline };
   yield* state.commit([put('mapping', row), put('volume', targetRow)]);

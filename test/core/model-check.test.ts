@@ -11,6 +11,12 @@ import { type HistoryReport, runHistory } from '../sim/history.ts';
 const OPERATIONS = Number(process.env['OPERATIONS'] ?? 2500);
 const SEEDS = 42;
 const SEEDS_AT_ONCE = 7;
+/**
+ * Histories that have found something:
+ *   700102, 700788, 700908   a log record that a process died writing, taken for damage after a loss of power
+ *   700808                   a stop that was cut off and repeated, taken for that of a complete target
+ */
+const FOUND = [700102, 700788, 700808, 700908];
 
 /** What the histories together must have done at least this often, or they would prove little. */
 const EXPECTED: Record<string, number> = {
@@ -49,6 +55,10 @@ describe('The core shows what the naive model shows', () => {
       for (const seed of seeds) run(seed);
     });
   }
+
+  it('in histories that once found something', () => {
+    for (const seed of FOUND) run(seed);
+  });
 
   const random = randomInt(2 ** 32);
   it(`in a history with a random seed (${random})`, () => void run(random));
