@@ -69,6 +69,8 @@ export class Core {
     yield* dropOrphans(state, input);
     // Bits that the dead process had set may not be durable; from here on `pending` has to tell the truth (H2).
     if (warm) yield* checkpointBits(state);
+    // The file of an open epoch may name whole regions. These words are exact: the next checkpoint writes them.
+    if (warm) for (const { open } of state.volumes.values()) if (open !== null) open.bitmap.dirty = true;
     // A cut that was made and not reported: what it shows may not be durable yet, and the next request would report it.
     if (warm) yield* flushSources(state);
     Object.assign(state.engine, { clean: false, logSlots: state.log.slots });
@@ -96,6 +98,9 @@ export class Core {
       state.scrubbing ||
       [...state.mappings.values()].some((m) => m.running);
     while (busy()) yield op.sleep(5);
+    // The exact bits of open epochs, where the last checkpoint wrote whole regions.
+    for (const { open } of state.volumes.values())
+      if (open !== null && open.marks!.size > 0) open.bitmap.dirty = true;
     yield* checkpoint(state);
     // What could not be filled keeps its records in the log.
     state.engine.clean = state.log.records.length === 0;
