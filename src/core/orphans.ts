@@ -5,9 +5,9 @@
  * Called while a pool is opened, before anything is served.
  */
 import { bitmapFile } from './bitmap-file.ts';
-import { op, type Plan } from './ops.ts';
+import type { Plan } from './ops.ts';
 import type { OpenInput } from './recovery.ts';
-import { drop, type State } from './state.ts';
+import { drop, removeFiles, type State } from './state.ts';
 
 export function* dropOrphans(state: State, input: OpenInput): Plan<void> {
   if (input.damaged.length > 0) return; // whose they are may stand in a damaged row
@@ -25,5 +25,8 @@ export function* dropOrphans(state: State, input: OpenInput): Plan<void> {
   ];
   if (rows.length === 0) return;
   yield* state.commit(rows);
-  for (const row of gone) if (row.gen > 0) yield op.remove(bitmapFile(row.id, row.gen));
+  yield* removeFiles(
+    state,
+    gone.filter((row) => row.gen > 0).map((row) => bitmapFile(row.id, row.gen)),
+  );
 }

@@ -20,11 +20,12 @@ export type BadFile = { volume: number; error: string };
 
 /**
  * Data is written to a file only after the commit that made it a volume's. So where a file with a number that was never
- * given out holds data, commits are missing: the catalog is an old copy, or has lost its WAL.
+ * given out holds data, commits are missing: the catalog is an old copy, or has lost its WAL. One without a row has given
+ * out none.
  */
 export function refuseOlderCatalog(poolDir: string, rows: CatalogRow[]): void {
   const engine = rows.find(({ table }) => table === 'engine')?.row as EngineRow | undefined;
-  const newer = newerDataFile(poolDir, engine?.nextId ?? Number.POSITIVE_INFINITY);
+  const newer = newerDataFile(poolDir, engine?.nextId ?? 1);
   if (newer === undefined) return;
   throw new FlashCopyError(
     'Damaged',

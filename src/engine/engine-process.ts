@@ -28,10 +28,11 @@ import type {
 import { Turns } from '../base/turns.ts';
 import { Catalog } from './catalog.ts';
 import { type EngineStart, FUSE_FD, SHM_FD } from './child-messages.ts';
-import { badDataFiles, damageOf, refuseOlderCatalog } from './data-files.ts';
+import { damageOf } from './data-files.ts';
 import { DataLink } from './data-link.ts';
 import { Devices } from './devices.ts';
 import { Freezing } from './freezing.ts';
+import { readPool } from './pool-content.ts';
 import { allocatedBytesOf, allocatedBytesOfAll, filesystemBytes, warningsOf } from './space.ts';
 import { Watchers } from './watchers.ts';
 
@@ -70,12 +71,10 @@ export class EngineProcess {
     this.catalog = catalog;
     this.devices = new Devices(start.mountDir);
     this.freezing = new Freezing(start.mountDir);
-    const { rows, damaged } = catalog.load();
-    for (const { error } of damaged) log.error('catalog row is damaged', { error });
-    refuseOlderCatalog(poolDir, rows);
-    const badFiles = badDataFiles(poolDir, rows);
+    const content = readPool(poolDir, catalog);
+    for (const { error } of content.damaged) log.error('catalog row is damaged', { error });
     this.data = new DataLink(
-      { poolDir, logBytes, shmSurvived, fuseFd: FUSE_FD, shmFd: SHM_FD, rows, damaged, badFiles },
+      { poolDir, logBytes, shmSurvived, fuseFd: FUSE_FD, shmFd: SHM_FD, ...content },
       catalog,
       { changed: (mapping) => this.watchers.changed(mapping), died },
       thread,

@@ -8,7 +8,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { summary, Trials } from './trials.ts';
 
-const BUDGET_MS = 60_000;
+const BUDGET_MS = 20_000;
+const SEED = 1;
 const TRIALS_MIN = 50;
 const TRIALS_MAX = 3000;
 
@@ -21,8 +22,7 @@ describe('A damaged pool', () => {
 
   it('shows no wrong content, suspends whom it concerns, and is found out by the check', function () {
     this.timeout(10 * BUDGET_MS);
-    const seed = Date.now();
-    const trials = new Trials(top, seed);
+    const trials = new Trials(top, SEED);
     const failed: string[] = [];
     const until = Date.now() + BUDGET_MS;
     while (trials.count < TRIALS_MIN || (Date.now() < until && trials.count < TRIALS_MAX)) {

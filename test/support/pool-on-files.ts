@@ -11,10 +11,10 @@ import { Core, type HostVolume } from '../../src/core/core.ts';
 import { type IoOp, type Plan, Runner } from '../../src/core/ops.ts';
 import { LOG_BYTES_MIN } from '../../src/core/undo-log.ts';
 import { Catalog } from '../../src/engine/catalog.ts';
-import { badDataFiles, refuseOlderCatalog } from '../../src/engine/data-files.ts';
 import { errnoOf } from '../../src/engine/file-table.ts';
 import { MemoryPool } from '../../src/engine/memory-pool.ts';
 import { lostLog } from '../../src/engine/pool.ts';
+import { readPool } from '../../src/engine/pool-content.ts';
 import { RingDriver } from '../../src/engine/ring-driver.ts';
 import { Ring } from '../../src/sys/ring.ts';
 
@@ -43,10 +43,7 @@ export class PoolOnFiles {
     if (!fs.existsSync(path.join(dir, 'log'))) throw lostLog(path.join(dir, 'log'));
     const pool = new PoolOnFiles(dir, Catalog.open(dir));
     try {
-      const { rows, damaged } = pool.catalog.load();
-      refuseOlderCatalog(dir, rows);
-      const badFiles = badDataFiles(dir, rows);
-      pool.run(pool.core.open({ rows, damaged, badFiles, shmSurvived: false }));
+      pool.run(pool.core.open({ ...readPool(dir, pool.catalog), shmSurvived: false }));
       return pool;
     } catch (error) {
       pool.abandon();

@@ -2,15 +2,15 @@
  * The files of a pool beside what the rows name: data files that are missing or short, files that are nobody's, the
  * reserve.
  *
- * A file that no row names is removed, where every row can be read. Not if it holds data and has a number that the
- * catalog has not given out yet: then the catalog is older than the file, and the file may be a volume's.
+ * A file that no row names is removed, where every row can be read and every file is there that a row names. Not beside
+ * one with a number that the catalog has not given out yet: then the catalog is older than that, and may lack rows.
  */
 import fs from 'node:fs';
 import path from 'node:path';
-import { bitmapFile } from '../../core/bitmap-file.ts';
 import { dataFile } from '../../core/volume.ts';
-import { badDataFile, holdsData } from '../data-files.ts';
+import { badDataFile } from '../data-files.ts';
 import { Reserve } from '../reserve.ts';
+import { compareFiles } from '../stray-files.ts';
 import { type Finding, finding } from './findings.ts';
 import type { PoolImage } from './pool-image.ts';
 
@@ -66,16 +66,19 @@ function orphans(image: PoolImage): Finding[] {
     ? [leftover('log.new', 'it is left of the making of a log')]
     : [];
   if (!image.whole) return found;
-  const named = new Set([
-    ...[...image.volumes.values()].map((v) => dataFile(v.file).path),
-    ...[...image.bitmaps.values()].map((b) => bitmapFile(b.id, b.gen).path),
-  ]);
-  for (const name of [...listed(image, 'volumes'), ...listed(image, 'bitmaps')]) {
-    if (named.has(name) || !(DATA.test(name) || BITMAP.test(name))) continue;
-    found.push(mayBeNewer(image, name) ? newer(name) : leftover(name, 'no row of the catalog names it'));
-  }
-  return found;
+  const { strays, missing, newer } = compareFiles(image.dir, image.stored, image.nextId!);
+  if (missing.length > 0 || newer.length > 0)
+    return [
+      ...found,
+      ...newer.map(tooNew),
+      ...strays.map((name) => finding(name, UNNAMED, { remedy: UNSURE })),
+    ];
+  return [...found, ...strays.map((name) => leftover(name, UNNAMED))];
 }
+
+const UNNAMED = 'no row of the catalog names it';
+const UNSURE =
+  'It is left where it is: files that rows name are missing, or the catalog is older than others, so it may be needed.';
 
 const leftover = (name: string, what: string): Finding =>
   finding(name, what, {
@@ -83,16 +86,10 @@ const leftover = (name: string, what: string): Finding =>
     repair: ({ remove }) => void remove.push(name),
   });
 
-const newer = (name: string): Finding =>
-  finding(name, 'it holds data, and the catalog is older than it: its number was not given out yet', {
+const tooNew = (name: string): Finding =>
+  finding(name, 'the catalog is older than it: its number was not given out yet', {
     remedy: 'The catalog may be an old copy. If it is not, and no volume is missing, remove the file.',
   });
-
-function mayBeNewer(image: PoolImage, name: string): boolean {
-  const number = Number(DATA.exec(name)?.[1] ?? Number.NaN);
-  if (Number.isNaN(number) || number < image.engine!.nextId) return false;
-  return holdsData(path.join(image.dir, name));
-}
 
 function reserveFindings(image: PoolImage): Finding[] {
   const reserve = new Reserve(image.dir);

@@ -22,18 +22,18 @@ export function checkLog(image: PoolImage, reader: OfflineReader): LogCheck {
   const stat = fs.statSync(path.join(image.dir, LOG), { throwIfNoEntry: false });
   const { engine } = image;
   if (stat === undefined) return only(lost(image, 'the undo log is missing', 0));
-  if (engine === undefined) return { findings: [], notes: [], records: 0 };
+  if (image.nextId === undefined) return { findings: [], notes: [], records: 0 };
   const slots = Math.floor(stat.size / SLOT);
-  const wanted = engine.logSlots ?? slots;
-  if (slots !== wanted || engine.tailSlot >= slots) {
-    const must = Math.max(wanted, engine.tailSlot + 1) * SLOT;
+  const { logSlots = slots, tailSlot, tailSeq } = engine ?? { tailSlot: 0, tailSeq: 1 };
+  if (slots !== logSlots || tailSlot >= slots) {
+    const must = Math.max(logSlots, tailSlot + 1) * SLOT;
     return only(lost(image, `the undo log has ${stat.size} bytes and must have ${must}`, stat.size));
   }
   try {
     const log = { file: new PoolFile(LOG), slots, memory: reader.memory };
-    const scan = reader.run(scanLog(log, engine.tailSlot, engine.tailSeq, false));
+    const scan = reader.run(scanLog(log, tailSlot, tailSeq, false));
     return {
-      findings: [...olderCatalog(image, scan), ...scanFindings(image, scan)],
+      findings: [...olderCatalog(image, scan, image.nextId), ...scanFindings(image, scan)],
       notes: notesOf(scan),
       records: scan.records.length,
     };
@@ -66,8 +66,7 @@ function notesOf(scan: LogScan): string[] {
 }
 
 /** An id is in the log only after the commit that gave it out. */
-function olderCatalog(image: PoolImage, scan: LogScan): Finding[] {
-  const nextId = image.engine!.nextId;
+function olderCatalog(image: PoolImage, scan: LogScan, nextId: number): Finding[] {
   const found = scan.records.find(({ header }) =>
     header.entries.some((e) => e.volume >= nextId || e.bitmap >= nextId),
   );

@@ -12,6 +12,8 @@ export class PoolImage {
   readonly engine: EngineRow | undefined;
   /** Volumes that hold everything, though they have a parent: they read nothing there. */
   readonly full = new Set<number>();
+  /** The first id that was not given out yet; undefined: that cannot be known. */
+  readonly nextId: number | undefined;
   /** Every row is what it was: what no row names is nobody's. */
   readonly whole: boolean;
 
@@ -28,7 +30,9 @@ export class PoolImage {
       if (table === 'engine') this.engine = row as EngineRow;
       else tables[table]?.set(key, row);
     }
-    this.whole = readable && stored.damaged.length === 0 && this.engine !== undefined;
+    const isNew = readable && stored.rows.length === 0 && stored.damaged.length === 0;
+    this.nextId = this.engine?.nextId ?? (isNew ? 1 : undefined);
+    this.whole = readable && stored.damaged.length === 0 && this.nextId !== undefined;
   }
 
   grains(volume: VolumeRow): number {

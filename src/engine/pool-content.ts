@@ -1,0 +1,17 @@
+/** What a pool's files say, looked at before the core opens it. */
+import type { Catalog } from './catalog.ts';
+import { badDataFiles, refuseOlderCatalog } from './data-files.ts';
+import type { DataThreadStart } from './messages.ts';
+import { removeStrayFiles } from './stray-files.ts';
+
+/** Removes what nobody needs. Damaged: the catalog does not belong to these files. The caller has the pool's lock. */
+export function readPool(
+  poolDir: string,
+  catalog: Catalog,
+): Pick<DataThreadStart, 'rows' | 'damaged' | 'badFiles'> {
+  const stored = catalog.load();
+  refuseOlderCatalog(poolDir, stored.rows);
+  const badFiles = badDataFiles(poolDir, stored.rows);
+  if (badFiles.length === 0) removeStrayFiles(poolDir, stored);
+  return { ...stored, badFiles };
+}
