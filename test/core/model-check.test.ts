@@ -3,21 +3,22 @@
  *
  *   SEED=123 npx mocha test/core/model-check.test.ts                    one history; OPERATIONS=3000 for another length,
  *   VERBOSE=1 SEED=123 npx mocha test/core/model-check.test.ts          telling everything it does
+ *   npm run hunt                                                        other seeds than these
  */
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
 import { type HistoryReport, runHistory } from '../sim/history.ts';
 
-const OPERATIONS = Number(process.env['OPERATIONS'] ?? 2500);
-const SEEDS = 42;
-const SEEDS_AT_ONCE = 7;
+const OPERATIONS = Number(process.env['OPERATIONS'] ?? 1000);
+const SEEDS = 108;
+const SEEDS_AT_ONCE = 12;
 /**
- * Histories that have found something:
+ * Histories that have found something, the longest after:
  *   700102, 700788, 700908   a log record that a process died writing, taken for damage after a loss of power
  *   700808                   a stop that was cut off and repeated, taken for that of a complete target
  *   700029, 700256           whole regions counted as changed after an orderly end
  */
 const FOUND = [700102, 700788, 700808, 700908, 700029, 700256];
+const FOUND_OPERATIONS = 2500;
 
 /** What the histories together must have done at least this often, or they would prove little. */
 const EXPECTED: Record<string, number> = {
@@ -44,8 +45,8 @@ describe('The core shows what the naive model shows', () => {
   }
 
   const outcomes = new Map<string, number>();
-  const run = (seed: number): HistoryReport => {
-    const report = runHistory({ seed, operations: OPERATIONS });
+  const run = (seed: number, operations = OPERATIONS): HistoryReport => {
+    const report = runHistory({ seed, operations });
     for (const [outcome, n] of report.outcomes) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + n);
     return report;
   };
@@ -58,11 +59,8 @@ describe('The core shows what the naive model shows', () => {
   }
 
   it('in histories that once found something', () => {
-    for (const seed of FOUND) run(seed);
+    for (const seed of FOUND) run(seed, FOUND_OPERATIONS);
   });
-
-  const random = randomInt(2 ** 32);
-  it(`in a history with a random seed (${random})`, () => void run(random));
 
   it('and the histories have done everything often', () => {
     const rare = Object.entries(EXPECTED).filter(([outcome, least]) => (outcomes.get(outcome) ?? 0) < least);
