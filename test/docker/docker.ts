@@ -13,7 +13,8 @@ import process from 'node:process';
 import type { Cleanup } from '../support/cleanup.ts';
 import { attempt, type CommandOptions, type CommandResult, run, until } from '../support/commands.ts';
 import { cgroupsNamed, makeCgroups, removeCgroups } from './cgroups.ts';
-import { detachLoopDevices } from './loop-devices.ts';
+import { detachRecorded, isOnEngineOf, recordLoopDevices } from './loop-devices.ts';
+import { keepSettings, restoreSettings } from './settings.ts';
 
 const here = import.meta.dirname;
 /** Of this process's daemons; those of others that have ended are removed by it. */
@@ -21,6 +22,8 @@ const NAME = /^flashcopy-docker-(?<pid>\d+)-\d+$/;
 const PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
 /** Linux's numbers of the capabilities that a machine's root may lack. */
 const CAPABILITIES = { CAP_SYS_RESOURCE: 24 };
+/** Where the kernel sees the files of engines, whatever pool they have. */
+const ENGINES = /\/mnt-[^/]+\/\d+$/;
 const START_MS = 60_000;
 const STOP_MS = 20_000;
 
@@ -51,6 +54,9 @@ export class Docker {
     const directory = path.join(os.tmpdir(), name);
     mkdirSync(path.join(directory, 'bin'), { recursive: true });
     cleanup.defer(`remove ${directory}`, () => remove(directory));
+    cleanup.defer('detach what is left of loop devices', () => detachRecorded(directory));
+    keepSettings(directory);
+    cleanup.defer('set the machine back to what it was', () => restoreSettings(directory));
     cleanup.defer(`remove the cgroups ${name}`, () => removeCgroups(name));
     const data = options.dataDir ?? path.join(directory, 'data');
     mkdirSync(data, { recursive: true });
@@ -77,7 +83,9 @@ export class Docker {
       if (unshare.exitCode !== null) throw new Error(`no Docker daemon: ${readFileSync(log, 'utf8')}`);
       return childOf(unshare.pid!);
     });
-    docker = new Docker(directory, unshare, pid, options.dataDir !== undefined);
+    const made = new Docker(directory, unshare, pid, options.dataDir !== undefined);
+    docker = made;
+    recordLoopDevices(cleanup, directory, ({ device, file }) => ENGINES.test(file) && made.#has(device));
     await docker.#connect();
     await docker.#untilItAnswers();
     return docker;
@@ -155,14 +163,16 @@ export class Docker {
     );
   }
 
+  /** Whether the loop device is that of an engine in one of its containers. */
+  async #has(device: string): Promise<boolean> {
+    const { stdout } = await this.attempt('sh', ['-c', 'cat /proc/[0-9]*/mountinfo']);
+    return isOnEngineOf(stdout, device);
+  }
+
   async #stop(): Promise<void> {
     const ended = () => this.#unshare.exitCode !== null || this.#unshare.signalCode !== null;
-    if (!ended()) {
-      const mounts = await this.attempt('sh', ['-c', 'cat /proc/[0-9]*/mountinfo']);
-      await detachLoopDevices(mounts.stdout);
-      // In order only where what it has is used again: the other way is quicker, and nothing can delay it.
-      process.kill(this.#init, this.#keepsData ? 'SIGTERM' : 'SIGKILL');
-    }
+    // In order only where what it has is used again: the other way is quicker, and nothing can delay it.
+    if (!ended()) process.kill(this.#init, this.#keepsData ? 'SIGTERM' : 'SIGKILL');
     await until('the Docker daemon has stopped', ended, STOP_MS).catch(() => this.#unshare.kill('SIGKILL'));
     await until('the Docker daemon has ended', ended, STOP_MS);
     for (const helper of this.#helpers) helper.kill('SIGKILL');
@@ -205,7 +215,12 @@ async function removeLeftOvers(): Promise<void> {
     return pid !== undefined && !isAlive(Number(pid));
   };
   for (const name of cgroupsNamed(NAME).filter(left)) await removeCgroups(name);
-  for (const name of readdirSync(os.tmpdir()).filter(left)) await remove(path.join(os.tmpdir(), name));
+  for (const name of readdirSync(os.tmpdir()).filter(left)) {
+    const directory = path.join(os.tmpdir(), name);
+    restoreSettings(directory);
+    await detachRecorded(directory);
+    await remove(directory);
+  }
 }
 
 /** Some hundred thousand files, as images have them. */

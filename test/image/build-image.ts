@@ -20,6 +20,8 @@ const INPUTS = [
   ],
 ];
 const BUILD_MS = 900_000;
+/** Of the results of single steps. */
+const KEPT = '4gb';
 
 export const IMAGE = 'localhost/flashcopy-csi:test';
 
@@ -41,10 +43,20 @@ export async function withBuilder<T>(body: (docker: Docker) => Promise<T>): Prom
     try {
       const docker = await Docker.start(cleanup, { dataDir: path.join(cacheDir, 'builder') });
       await loadStandIns(docker);
-      return await body(docker);
+      const result = await body(docker);
+      await forgetSuperseded(docker);
+      return result;
     } finally {
       await cleanup.all();
     }
+  });
+}
+
+/** What no image's name leads to any more, and of what was built on the way the part that was not used for longest. */
+async function forgetSuperseded(docker: Docker): Promise<void> {
+  await docker.run('docker', ['image', 'prune', '--force'], { timeoutMs: BUILD_MS });
+  await docker.run('docker', ['builder', 'prune', '--force', '--keep-storage', KEPT], {
+    timeoutMs: BUILD_MS,
   });
 }
 

@@ -28,13 +28,38 @@ const LEFT_OUT = [
   'var/lib/apt/lists',
 ];
 
+/** A daemon that has them keeps them: each made anew would be a copy of all that is built on it. */
 export async function loadStandIns(docker: Docker): Promise<void> {
   const debian = await debianTar();
-  await docker.run('docker', ['import', '--change', 'CMD ["bash"]', debian, `debian:${SUITE}-slim`]);
+  await provided(docker, `debian:${SUITE}-slim`, path.basename(debian), (name) =>
+    docker.run('docker', ['import', '--change', 'CMD ["bash"]', debian, name]),
+  );
   const context = path.join(docker.directory, 'node-image');
   await fs.cp(await nodeContext(), context, { recursive: true, verbatimSymlinks: true });
-  await useSettingsOfMachine(context);
-  await docker.run('docker', ['build', '--quiet', '--tag', `node:24-${SUITE}-slim`, context]);
+  const settings = await useSettingsOfMachine(context);
+  const key = contentKey(['test/image/stand-ins.ts'], [process.version, path.basename(debian), settings]);
+  await provided(docker, `node:24-${SUITE}-slim`, key, (name) =>
+    docker.run('docker', ['build', '--quiet', '--tag', name, context]),
+  );
+}
+
+/** The image of that name is the one that `make` makes; what the key is made of says whether it is there already. */
+async function provided(
+  docker: Docker,
+  name: string,
+  key: string,
+  make: (name: string) => Promise<unknown>,
+): Promise<void> {
+  const kept = `stand-in/${name.split(':')[0]}`;
+  const list = await docker.run('docker', ['image', 'ls', '--format', '{{.Tag}}', kept]);
+  const tags = list
+    .trim()
+    .split('\n')
+    .filter((tag) => tag !== '');
+  if (!tags.includes(key)) await make(`${kept}:${key}`);
+  await docker.run('docker', ['tag', `${kept}:${key}`, name]);
+  for (const tag of tags.filter((each) => each !== key))
+    await docker.run('docker', ['rmi', `${kept}:${tag}`]);
 }
 
 /** A minimal Debian, as debootstrap makes it. */
@@ -79,11 +104,14 @@ function nodeContext(): Promise<string> {
   });
 }
 
-/** From where npm gets packages, and whom it trusts. */
-async function useSettingsOfMachine(context: string): Promise<void> {
+/** From where npm gets packages, and whom it trusts; returns what it has written. */
+async function useSettingsOfMachine(context: string): Promise<string> {
   const setting = async (name: string) => (await run('npm', ['config', 'get', name])).trim();
   const authorities = process.env['NODE_EXTRA_CA_CERTS'] ?? '';
-  await fs.writeFile(path.join(context, 'ca.crt'), authorities && (await fs.readFile(authorities)));
+  const certificates = authorities === '' ? '' : await fs.readFile(authorities, 'utf8');
+  await fs.writeFile(path.join(context, 'ca.crt'), certificates);
   const trusted = authorities === '' ? '' : 'cafile=/usr/local/etc/ca.crt\n';
-  await fs.writeFile(path.join(context, 'npmrc'), `registry=${await setting('registry')}\n${trusted}`);
+  const npmrc = `registry=${await setting('registry')}\n${trusted}`;
+  await fs.writeFile(path.join(context, 'npmrc'), npmrc);
+  return npmrc + certificates;
 }

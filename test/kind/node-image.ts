@@ -9,6 +9,7 @@ import type { Docker } from '../docker/docker.ts';
 import { withBuilder } from '../image/build-image.ts';
 import { cached, contentKey } from '../support/cache.ts';
 import { run } from '../support/commands.ts';
+import { buildCoredns } from './coredns.ts';
 
 const here = path.join(import.meta.dirname, 'node');
 const BUILD_MS = 900_000;
@@ -17,10 +18,11 @@ const NODE_IMAGE = 'localhost/kind-node:test';
 /** `published`: the names of images that nothing here builds under those names, of programs that the cluster test builds. */
 export async function nodeImage(published: readonly string[]): Promise<{ tar: string; name: string }> {
   const binaries = await buildBinaries();
-  const words = [path.basename(binaries), ...published];
+  const coredns = await buildCoredns();
+  const words = [binaries, coredns].map((built) => path.basename(built)).concat(published);
   const key = contentKey(['test/kind/node', 'test/kind/node-image.ts', 'test/image/stand-ins.ts'], words);
   const tar = await cached('kind-node', key, (target) =>
-    withBuilder((docker) => new NodeImage(docker, binaries).build(published, target)),
+    withBuilder((docker) => new NodeImage(docker, binaries, coredns).build(published, target)),
   );
   return { tar, name: NODE_IMAGE };
 }
@@ -28,11 +30,13 @@ export async function nodeImage(published: readonly string[]): Promise<{ tar: st
 class NodeImage {
   readonly #docker: Docker;
   readonly #binaries: string;
+  readonly #coredns: string;
   readonly #context: string;
 
-  constructor(docker: Docker, binaries: string) {
+  constructor(docker: Docker, binaries: string, coredns: string) {
     this.#docker = docker;
     this.#binaries = binaries;
+    this.#coredns = coredns;
     this.#context = path.join(docker.directory, 'node');
   }
 
@@ -42,6 +46,7 @@ class NodeImage {
     await fs.mkdir(path.join(context, 'images'));
     for (const program of ['hyperkube', ...SIDECARS])
       await fs.copyFile(path.join(this.#binaries, program), path.join(context, program));
+    await fs.copyFile(this.#coredns, path.join(context, 'coredns'));
     await fs.cp(
       path.join(await sourcesOf('sigs.k8s.io/kind'), 'images/base/files'),
       path.join(context, 'kind'),
@@ -69,9 +74,11 @@ class NodeImage {
     const names = list.trim().split('\n');
     const pause = names.find((name) => /\/pause:/.test(name));
     if (pause === undefined) throw new Error(`kubeadm names no pause image: ${list}`);
-    const components = names.filter((name) => !/\/(pause|coredns):/.test(name)).concat('localhost/kube:test');
-    await this.#imageOf('kube', components);
+    const nameServers = names.filter((name) => /\/coredns:/.test(name));
+    const components = names.filter((name) => name !== pause && !nameServers.includes(name));
+    await this.#imageOf('kube', [...components, 'localhost/kube:test']);
     await this.#imageOf('pause', [pause]);
+    for (const name of nameServers) await this.#programImage('coredns', name);
     return pause;
   }
 
@@ -84,16 +91,13 @@ class NodeImage {
     if (name.startsWith('busybox:')) return this.#imageOf('busybox', [name]);
     const program = SIDECARS.find((sidecar) => name.includes(`/${sidecar}:`));
     if (program === undefined) throw new Error(`the cluster test builds no program of the image ${name}`);
-    const [tagged] = name.split('@');
-    await this.#build('kube.Dockerfile', [
-      '--target',
-      'program',
-      '--build-arg',
-      `PROGRAM=${program}`,
-      '--tag',
-      tagged!,
-    ]);
-    await this.#save(program, [tagged!]);
+    await this.#programImage(program, name);
+  }
+
+  async #programImage(program: string, name: string): Promise<void> {
+    const args = ['--target', 'program', '--build-arg', `PROGRAM=${program}`, '--tag', name];
+    await this.#build('kube.Dockerfile', args);
+    await this.#save(program, [name]);
   }
 
   async #build(file: string, args: readonly string[]): Promise<void> {

@@ -23,12 +23,6 @@ const repository = path.resolve(import.meta.dirname, '../..');
 const packages = path.join(repository, 'test/support/system-packages.sh');
 const PROGRAMS = ['kind', 'kubectl', 'helm'];
 const COMMAND_MS = 900_000;
-/** Of the whole machine, and set by kubelet. */
-const SETTINGS = [
-  ...['vm/overcommit_memory', 'vm/panic_on_oom', 'kernel/panic', 'kernel/panic_on_oops'],
-  ...['kernel/keys/root_maxkeys', 'kernel/keys/root_maxbytes'],
-].map((name) => `/proc/sys/${name}`);
-
 const cleanup = new Cleanup();
 const flags = new Set(process.argv.slice(2));
 
@@ -36,7 +30,6 @@ await cleanup.guard(async () => {
   await run(packages, ['docker.io', 'debootstrap', 'slirp4netns', 'git']);
   const began = performance.now();
   const binaries = await buildBinaries();
-  keepSettings();
   const docker = await Docker.start(cleanup);
   for (const name of PROGRAMS) fs.symlinkSync(path.join(binaries, name), path.join(docker.bin, name));
   const standIns = flags.has('--public') ? {} : await provideStandIns(docker, binaries);
@@ -65,6 +58,7 @@ async function quickStart(docker: Docker, env: NodeJS.ProcessEnv): Promise<void>
   };
   for (const command of quickStartCommands()) await type(command);
   await type('kubectl get nodes,volumesnapshots,pvc,pods --output wide');
+  await type('kubectl wait pods --all --all-namespaces --for condition=Ready --timeout 2m');
   const written = await type('kubectl exec writer -- cat /data/written');
   assert.match(written, /\d\d:\d\d/);
   assert.equal(await type('kubectl logs reader'), written, 'the snapshot holds what was written');
@@ -95,17 +89,6 @@ async function shell(docker: Docker, env: NodeJS.ProcessEnv): Promise<void> {
     env: { ...process.env, ...own, ...env },
   });
   await once(child, 'exit');
-}
-
-function keepSettings(): void {
-  const before = SETTINGS.filter((file) => fs.existsSync(file)).map((file) => ({
-    file,
-    value: fs.readFileSync(file, 'utf8'),
-  }));
-  cleanup.defer('set what kubelet has set back to what it was', () => {
-    for (const { file, value } of before)
-      if (fs.readFileSync(file, 'utf8') !== value) fs.writeFileSync(file, value);
-  });
 }
 
 function seconds(began: number): string {

@@ -23,7 +23,7 @@ import process from 'node:process';
 
 const repository = path.resolve(import.meta.dirname, '../..');
 /** Of each thing: the latest, and what another state of the sources may still need. */
-const KEPT = 3;
+const KEPT = 2;
 
 export const cacheDir = path.join(
   process.env['XDG_CACHE_HOME'] || path.join(os.homedir(), '.cache'),

@@ -3,6 +3,7 @@
  * is compiled once.
  */
 import { symlinkSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { cached, contentKey } from '../../support/cache.ts';
 import { attempt, run } from '../../support/commands.ts';
@@ -54,6 +55,12 @@ async function build(target: string): Promise<void> {
 export async function sourcesOf(module: string): Promise<string> {
   await go(['mod', 'download', module]);
   return go(['list', '-m', '-f', '{{.Dir}}', module]);
+}
+
+/** Of a module that nothing here is built from: 'path@version'. */
+export async function foreignSources(module: string): Promise<string> {
+  const found = await run('go', ['mod', 'download', '-json', module], { cwd: os.tmpdir() });
+  return (JSON.parse(found) as { Dir: string }).Dir;
 }
 
 const versionOf = (module: string): Promise<string> => go(['list', '-m', '-f', '{{.Version}}', module]);

@@ -3,11 +3,14 @@
  *
  * `Cluster.start` is for the program that owns it; what tests use it gets from `runningCluster`.
  */
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import { type LoopDevice, loopDevices } from '../../../src/engine/loop-devices.ts';
 import { cgroupsNamed, removeCgroups } from '../../docker/cgroups.ts';
+import { detachRecorded, recordLoopDevices } from '../../docker/loop-devices.ts';
 import { locked } from '../../support/cache.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { until } from '../../support/commands.ts';
@@ -15,8 +18,7 @@ import { GiB } from '../../support/disks.ts';
 import { buildBinaries } from './binaries.ts';
 import { makeCertificates, makeKubeconfig, startControlPlane } from './control-plane.ts';
 import { makeImages } from './images.ts';
-import { kubectl } from './kubectl.ts';
-import { detachRecorded, recordLoopDevices } from './loop-devices.ts';
+import { apply, kubectl } from './kubectl.ts';
 import { Node } from './node.ts';
 import { type NodeSpec, writeNodeFiles, writeProxyFile } from './node-files.ts';
 import { Site } from './site.ts';
@@ -58,7 +60,7 @@ export class Cluster {
     cleanup.defer(`remove ${directory}`, () => fs.rmSync(directory, { recursive: true }));
     cleanup.defer('detach what is left of loop devices', () => detachRecorded(directory));
     const site = await Site.start(cleanup, name, directory);
-    recordLoopDevices(cleanup, directory, poolDirOf(name));
+    recordLoopDevices(cleanup, directory, isOnPool(poolDirOf(name)));
 
     const facts = { name, directory, binaries, images: [...tars, projectImage], init: site.init };
     fs.writeFileSync(path.join(directory, 'cluster.json'), JSON.stringify(facts));
@@ -68,6 +70,12 @@ export class Cluster {
       startControlPlane(site, cluster),
       ...nodeSpecs(directory).map((spec) => cluster.#startNew(spec)),
     ]);
+    // A kubelet that tells about CSI before its node is known tries that again after 20 s, and then after two minutes.
+    await apply(
+      cluster,
+      cluster.nodes.map(({ name }) => nodeObject(name)),
+    );
+    for (const node of cluster.nodes) node.startKubelet();
     // A driver that comes before a node has told who it is has to wait for minutes.
     await until('the nodes are ready', () => nodesAreReady(cluster), START_MS, 300);
     return cluster;
@@ -81,6 +89,13 @@ export class Cluster {
     const node = this.node(spec.name);
     await node.start();
     await node.importImages(this.#images);
+  }
+
+  /** Those of its engines that there are on this machine. */
+  loopDevices(): string[] {
+    return loopDevices()
+      .filter(isOnPool(this.poolDir))
+      .map(({ device }) => device);
   }
 
   node(name: string): Node {
@@ -104,7 +119,19 @@ async function nodesAreReady(cluster: Cluster): Promise<boolean> {
   return ready.length === cluster.nodes.length;
 }
 
+const nodeObject = (name: string) => ({
+  apiVersion: 'v1',
+  kind: 'Node',
+  metadata: { name, labels: { 'kubernetes.io/hostname': name } },
+});
+
 const poolDirOf = (name: string): string => `/var/lib/flashcopy/${name}`;
+
+/** Where an engine mounts its files has a name that is made of its pool's. */
+function isOnPool(poolDir: string): (device: LoopDevice) => boolean {
+  const pool = createHash('sha256').update(poolDir).digest('hex').slice(0, 12);
+  return ({ file }) => file.includes(`/${pool}/`);
+}
 
 const nodeSpecs = (directory: string): NodeSpec[] =>
   NODES.map((name, index) => ({

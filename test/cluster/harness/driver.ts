@@ -18,6 +18,7 @@ export const NAMESPACE = 'flashcopy-system';
 const storageClasses = [
   { name: 'flashcopy' },
   { name: 'flashcopy-xfs', parameters: { 'csi.storage.k8s.io/fstype': 'xfs' } },
+  { name: 'flashcopy-thick', parameters: { provisioning: 'thick' } },
   { name: 'flashcopy-incremental', parameters: { incremental: 'true', copyRate: '150' } },
 ];
 

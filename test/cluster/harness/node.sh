@@ -91,7 +91,7 @@ sysctl -qw net.ipv4.ip_forward=1
 mind containerd containerd --config "$directory/containerd.toml" &
 until ctr version >/dev/null 2>&1; do sleep 0.1; done
 # A kubelet that does not find the image of its pods' first container tries to pull it, and then waits.
-until [[ -e $directory/images-imported ]]; do sleep 0.1; done
+until [[ -e $directory/kubelet-may-start ]]; do sleep 0.1; done
 mind kubelet kubelet --config "$directory/kubelet.yaml" --kubeconfig "$directory/kubelet.conf" \
   --hostname-override "$name" --v 2 &
 mind kube-proxy kube-proxy --config "$directory/kube-proxy.yaml" &

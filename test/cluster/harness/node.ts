@@ -26,7 +26,7 @@ export class Node {
     this.#binaries = binaries;
   }
 
-  /** Kubelet waits for images; see `importImages`. */
+  /** Kubelet waits; see `startKubelet`. */
   async start(): Promise<void> {
     const { directory } = this.#spec;
     const command = [script, 'enter', ...makeCgroups(this.#cgroup), '--', script];
@@ -51,7 +51,11 @@ export class Node {
 
   async importImages(tars: readonly string[]): Promise<void> {
     for (const tar of tars) await this.run(['ctr', '-n', 'k8s.io', 'images', 'import', tar]);
-    fs.writeFileSync(path.join(this.#spec.directory, 'images-imported'), '');
+  }
+
+  /** Once it has all that its pods start from. From then on it starts with the node. */
+  startKubelet(): void {
+    fs.writeFileSync(path.join(this.#spec.directory, 'kubelet-may-start'), '');
   }
 
   /** As when the power fails: no process of it does anything any more, and only its disk is left. */
