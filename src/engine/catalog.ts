@@ -39,6 +39,10 @@ import { Reserve } from './reserve.ts';
 
 /** How long to wait before looking again whether the reserve can be made anew. */
 const RESTORE_INTERVAL_MS = 10_000;
+/** After so many commits `tidy` has something to do: their pages are some MiB. */
+const TIDY_COMMITS = 128;
+/** Pages in the WAL at which a commit does it itself, where nobody calls `tidy`. */
+const WAL_PAGES_MAX = 16_384;
 
 export class Catalog {
   readonly file: string;
@@ -49,6 +53,7 @@ export class Catalog {
   private readonly remove: StatementSync;
   private broken: string | null = null;
   private restoreAfter = 0;
+  private untidy = 0;
 
   /** Opens the pool's catalog; an empty one is made where there is none. */
   static open(poolDir: string): Catalog {
@@ -66,6 +71,7 @@ export class Catalog {
     this.db = new DatabaseSync(file);
     try {
       this.db.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL');
+      this.db.exec(`PRAGMA wal_autocheckpoint=${WAL_PAGES_MAX}`);
       checkPages(this.db, file);
       const format = formatOf(this.db);
       if (format === 0) refuseLost(poolDir, file);
@@ -112,7 +118,24 @@ export class Catalog {
       log.warn('pool is full: the reserve is used for a commit', { file: this.file });
       this.applyAgain(changes);
     }
+    this.untidy += 1;
     this.restoreReserve();
+  }
+
+  /**
+   * To be called between commits: carries a WAL that has become long into the file. The commit that did that would be a
+   * slow one, and host I/O may be waiting for it.
+   */
+  tidy(): void {
+    if (this.untidy < TIDY_COMMITS || this.broken !== null || !this.db.isOpen) return;
+    this.untidy = 0;
+    try {
+      this.db.exec('PRAGMA wal_checkpoint(PASSIVE)');
+    } catch (error) {
+      if (primaryCode(error) === SQLITE_FULL) return; // the WAL keeps it
+      const failure = this.fail(error);
+      if (!(failure instanceof IoError)) throw failure;
+    }
   }
 
   /** Nothing may be under way. The last close leaves one file, without WAL. */

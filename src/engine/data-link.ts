@@ -98,6 +98,7 @@ export class DataLink {
         break;
       case 'commit':
         this.post({ kind: 'committed', id: message.id, errno: this.commit(message.changes) });
+        setImmediate(() => this.catalog.tidy());
         break;
       case 'changed':
         this.events.changed(message.mapping);

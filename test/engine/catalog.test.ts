@@ -56,6 +56,29 @@ describe('catalog', () => {
     second.close();
   });
 
+  it('carries a long WAL into the file between commits, and in none', () => {
+    const catalog = Catalog.open(dir);
+    const before = fs.statSync(file).size;
+    const commitMany = () => {
+      for (let i = 0; i < 1000; i++) catalog.commit(volumes([{ name: `${i}`, text: 'x'.repeat(8000) }]));
+    };
+    commitMany();
+    assert.equal(fs.statSync(file).size, before, 'all of it is in the WAL');
+    catalog.tidy();
+    assert.ok(fs.statSync(file).size > before);
+    const wal = fs.statSync(`${file}-wal`).size;
+    commitMany();
+    assert.equal(fs.statSync(`${file}-wal`).size, wal, 'its space is used again');
+    catalog.close();
+    catalog.tidy(); // comes late: nothing to do
+    const again = Catalog.open(dir);
+    assert.deepEqual(
+      again.load().rows.map(({ row }) => (row as { name: string }).name),
+      ['999'],
+    );
+    again.close();
+  });
+
   it('commits all changes or none', () => {
     const catalog = Catalog.open(dir);
     catalog.commit(volumes([{ name: 'a' }]));
