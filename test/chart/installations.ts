@@ -2,7 +2,7 @@
 import type { Values } from './render.ts';
 
 /** With all that is optional. */
-export const everything: Values = {
+const everything: Values = {
   priorityClass: { create: true },
   monitoring: {
     podMonitor: { enabled: true, labels: { release: 'prometheus' } },

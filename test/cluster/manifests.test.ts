@@ -2,15 +2,25 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { everything } from '../chart/installations.ts';
+import { installations } from '../chart/installations.ts';
 import { objectsIn, rendered } from '../chart/render.ts';
+import { foreignSources } from './harness/binaries.ts';
 import { runningCluster } from './harness/cluster.ts';
 import { kubectl } from './harness/kubectl.ts';
 import { scene } from './harness/scene.ts';
 
 const deploy = path.resolve(import.meta.dirname, '../../deploy');
-/** Of the Prometheus operator and cert-manager, which are not here. */
-const FOREIGN = /^(monitoring\.coreos\.com|cert-manager\.io)\//;
+/** The definitions of the Prometheus operator and of cert-manager: what they make of the objects is not tried here. */
+const FOREIGN = {
+  'github.com/prometheus-operator/prometheus-operator@v0.85.0': [
+    'example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml',
+    'example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml',
+  ],
+  'github.com/cert-manager/cert-manager@v1.21.2': [
+    'deploy/crds/cert-manager.io_certificates.yaml',
+    'deploy/crds/cert-manager.io_issuers.yaml',
+  ],
+};
 
 describe('What is in deploy/', () => {
   const at = scene('manifests');
@@ -31,13 +41,28 @@ describe('What is in deploy/', () => {
 
 describe('What the chart makes', () => {
   const cluster = runningCluster();
+  const definitions: string[] = [];
 
-  it('is accepted with all that is optional', async () => {
-    const objects = await rendered({ values: everything, release: 'options' });
-    // A pod is refused while its service account is not there, and the one of helm test is tried by helm test.
-    const ours = objects.filter(({ apiVersion, kind }) => !FOREIGN.test(apiVersion) && kind !== 'Pod');
-    assert.ok(ours.length > 20);
-    const input = ours.map((object) => JSON.stringify(object)).join('\n---\n');
-    await kubectl(cluster, ['apply', '--dry-run=server', '--validate=strict', '-f', '-'], { input });
+  before(async () => {
+    for (const [module, files] of Object.entries(FOREIGN)) {
+      const directory = await foreignSources(module);
+      definitions.push(...files.flatMap((file) => ['-f', path.join(directory, file)]));
+    }
+    await kubectl(cluster, ['create', ...definitions]);
+    await kubectl(cluster, ['wait', '--for=condition=Established', '--timeout=60s', ...definitions]);
   });
+  after(() => kubectl(cluster, ['delete', ...definitions]));
+
+  for (const [how, values] of Object.entries(installations))
+    it(`is accepted ${how}`, async () => {
+      const objects = await rendered({ values, release: 'options' });
+      // A pod is refused while its service account is not there, and the one of helm test is tried by helm test.
+      const tried = objects.filter(({ kind }) => kind !== 'Pod');
+      assert.ok(tried.length > 10);
+      const input = tried.map((object) => JSON.stringify(object)).join('\n---\n');
+      const said = await kubectl(cluster, ['apply', '--dry-run=server', '--validate=strict', '-f', '-'], {
+        input,
+      });
+      assert.equal(said.trim().split('\n').length, tried.length, said);
+    });
 });

@@ -93,8 +93,12 @@ describe('Custom resources', () => {
       it('waits for that pod otherwise, says so, and goes through when it ends', async () => {
         await step(sync('night-1'));
         await phase('night-1', 'Waiting');
-        await until('the sync says who uses the target', async () =>
-          JSON.stringify((await at.get('flashcopysync', 'night-1')).status.usedBy ?? []).includes('user'),
+        await until(
+          'the sync says who uses the target',
+          async () =>
+            JSON.stringify((await at.get('flashcopysync', 'night-1')).status.usedBy ?? []).includes('user'),
+          120_000,
+          300,
         );
         await at.delete('pod', 'user');
         if (killing) await killControllers(at.cluster);

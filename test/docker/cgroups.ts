@@ -6,6 +6,7 @@ import path from 'node:path';
 import { until } from '../support/commands.ts';
 
 const ROOT = '/sys/fs/cgroup';
+const EMPTY_MS = 60_000;
 
 /** The directories in which groups can be made: of version 1 one for each hierarchy, else one. */
 function parents(): string[] {
@@ -35,15 +36,19 @@ export function makeCgroups(name: string): string[] {
 export async function removeCgroups(name: string): Promise<void> {
   for (const parent of parents()) {
     const dir = path.join(parent, name);
-    await until(`cgroup ${dir} is empty`, () => {
-      try {
-        removeTree(dir);
-        return true;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'EBUSY') return false;
-        throw error;
-      }
-    });
+    await until(
+      `cgroup ${dir} is empty`,
+      () => {
+        try {
+          removeTree(dir);
+          return true;
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code === 'EBUSY') return false;
+          throw error;
+        }
+      },
+      EMPTY_MS,
+    );
   }
 }
 

@@ -13,7 +13,8 @@ import process from 'node:process';
 import type { Cleanup } from '../support/cleanup.ts';
 import { attempt, type CommandOptions, type CommandResult, run, until } from '../support/commands.ts';
 import { cgroupsNamed, makeCgroups, removeCgroups } from './cgroups.ts';
-import { detachRecorded, isOnEngineOf, recordLoopDevices } from './loop-devices.ts';
+import { enginesIn, untilEnded } from './fuse-connections.ts';
+import { attachedOf, detachRecorded, recordLoopDevices } from './loop-devices.ts';
 import { keepSettings, restoreSettings } from './settings.ts';
 
 const here = import.meta.dirname;
@@ -22,10 +23,8 @@ const NAME = /^flashcopy-docker-(?<pid>\d+)-\d+$/;
 const PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
 /** Linux's numbers of the capabilities that a machine's root may lack. */
 const CAPABILITIES = { CAP_SYS_RESOURCE: 24 };
-/** Where the kernel sees the files of engines, whatever pool they have. */
-const ENGINES = /\/mnt-[^/]+\/\d+$/;
 const START_MS = 60_000;
-const STOP_MS = 20_000;
+const STOP_MS = 60_000;
 
 let started = 0;
 
@@ -79,13 +78,17 @@ export class Docker {
     cleanup.defer('stop the Docker daemon', () =>
       docker === undefined ? unshare.kill('SIGKILL') : docker.#stop(),
     );
-    const pid = await until('the daemon has namespaces', () => {
-      if (unshare.exitCode !== null) throw new Error(`no Docker daemon: ${readFileSync(log, 'utf8')}`);
-      return childOf(unshare.pid!);
-    });
-    const made = new Docker(directory, unshare, pid, options.dataDir !== undefined);
-    docker = made;
-    recordLoopDevices(cleanup, directory, ({ device, file }) => ENGINES.test(file) && made.#has(device));
+    const pid = await until(
+      'the daemon has namespaces',
+      () => {
+        if (unshare.exitCode !== null) throw new Error(`no Docker daemon: ${readFileSync(log, 'utf8')}`);
+        return childOf(unshare.pid!);
+      },
+      START_MS,
+    );
+    docker = new Docker(directory, unshare, pid, options.dataDir !== undefined);
+    const { engines } = docker;
+    recordLoopDevices(cleanup, directory, async ({ backing }) => (await engines()).includes(backing));
     await docker.#connect();
     await docker.#untilItAnswers();
     return docker;
@@ -145,10 +148,14 @@ export class Docker {
       { stdio: 'ignore', detached: true },
     );
     this.#helpers.push(slirp);
-    await until('the daemon has a network', async () => {
-      if (slirp.exitCode !== null) throw new Error(`slirp4netns ended with ${slirp.exitCode}`);
-      return (await this.attempt('ip', ['route', 'show', 'default'])).stdout.includes('tap0');
-    });
+    await until(
+      'the daemon has a network',
+      async () => {
+        if (slirp.exitCode !== null) throw new Error(`slirp4netns ended with ${slirp.exitCode}`);
+        return (await this.attempt('ip', ['route', 'show', 'default'])).stdout.includes('tap0');
+      },
+      START_MS,
+    );
   }
 
   async #untilItAnswers(): Promise<void> {
@@ -163,17 +170,19 @@ export class Docker {
     );
   }
 
-  /** Whether the loop device is that of an engine in one of its containers. */
-  async #has(device: string): Promise<boolean> {
-    const { stdout } = await this.attempt('sh', ['-c', 'cat /proc/[0-9]*/mountinfo']);
-    return isOnEngineOf(stdout, device);
-  }
+  /** The filesystems of the engines in its containers. */
+  readonly engines = async (): Promise<string[]> =>
+    enginesIn((await this.attempt('sh', ['-c', 'cat /proc/[0-9]*/mountinfo'])).stdout);
 
   async #stop(): Promise<void> {
     const ended = () => this.#unshare.exitCode !== null || this.#unshare.signalCode !== null;
+    const filesystems = attachedOf(this.directory).map(({ backing }) => backing);
     // In order only where what it has is used again: the other way is quicker, and nothing can delay it.
     if (!ended()) process.kill(this.#init, this.#keepsData ? 'SIGTERM' : 'SIGKILL');
-    await until('the Docker daemon has stopped', ended, STOP_MS).catch(() => this.#unshare.kill('SIGKILL'));
+    const engines = { filesystems, directory: this.directory };
+    await untilEnded('the Docker daemon has stopped', ended, engines, STOP_MS).catch(() =>
+      this.#unshare.kill('SIGKILL'),
+    );
     await until('the Docker daemon has ended', ended, STOP_MS);
     for (const helper of this.#helpers) helper.kill('SIGKILL');
   }
@@ -214,13 +223,14 @@ async function removeLeftOvers(): Promise<void> {
     const pid = NAME.exec(name)?.groups?.['pid'];
     return pid !== undefined && !isAlive(Number(pid));
   };
+  const directories = readdirSync(os.tmpdir())
+    .filter(left)
+    .map((name) => path.join(os.tmpdir(), name));
+  // What of them could not end, for want of an engine's answer, can then.
+  for (const directory of directories) await detachRecorded(directory);
   for (const name of cgroupsNamed(NAME).filter(left)) await removeCgroups(name);
-  for (const name of readdirSync(os.tmpdir()).filter(left)) {
-    const directory = path.join(os.tmpdir(), name);
-    restoreSettings(directory);
-    await detachRecorded(directory);
-    await remove(directory);
-  }
+  for (const directory of directories) restoreSettings(directory);
+  for (const directory of directories) await remove(directory);
 }
 
 /** Some hundred thousand files, as images have them. */

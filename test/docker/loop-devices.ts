@@ -8,49 +8,51 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
-import { type LoopDevice, loopDevices, sequenceOf } from '../../src/engine/loop-devices.ts';
+import { backingOf, loopDevices, sequenceOf } from '../../src/engine/loop-devices.ts';
 import type { Cleanup } from '../support/cleanup.ts';
-import { attempt, run, until } from '../support/commands.ts';
+import { attempt, until } from '../support/commands.ts';
+import { abortConnections } from './fuse-connections.ts';
 
 const EVERY_MS = 500;
 const DETACH_MS = 30_000;
 /** After that long it is not merely slow. */
 const SLOW_MS = 3000;
 const ANSWER_MS = 5000;
+/** Where the kernel sees the files of engines, whatever pool they have. */
+const OF_ENGINES = /\/mnt-[^/]+\/\d+$/;
 const THAW = `for type in ext4 xfs; do
   if mount -t $type "$1" "$2"; then fsfreeze --unfreeze "$2"; umount "$2"; fi
 done`;
 
-/** A device, and which of its attachments: a later one may be anybody's. */
-type Attachment = { device: string; sequence: string };
+/** A device, and which of its attachments: a later one may be anybody's. `backing`: the filesystem that its file is on. */
+type Attachment = { device: string; sequence: string; backing: string };
+type Candidate = { file: string; backing: string };
 
 /** Writes down in the directory the devices that are ours, until the end of this process. Each one is asked about once. */
 export function recordLoopDevices(
   cleanup: Cleanup,
   directory: string,
-  isOurs: (device: LoopDevice) => boolean | Promise<boolean>,
+  isOurs: (candidate: Candidate) => boolean | Promise<boolean>,
 ): void {
   const known = new Set<string>();
   const ours: Attachment[] = [];
   const record = async () => {
     const before = ours.length;
-    for (const found of loopDevices()) {
-      const sequence = sequenceOf(found.device);
-      if (known.has(`${found.device} ${sequence}`)) continue;
-      if (await isOurs(found)) ours.push({ device: found.device, sequence });
-      known.add(`${found.device} ${sequence}`);
+    for (const { device, file } of loopDevices()) {
+      const sequence = sequenceOf(device);
+      if (known.has(`${device} ${sequence}`) || !OF_ENGINES.test(file)) continue;
+      const backing = (await backingOf(device)) ?? '';
+      if (await isOurs({ file, backing })) ours.push({ device, sequence, backing });
+      known.add(`${device} ${sequence}`);
     }
     if (ours.length === before) return;
     fs.writeFileSync(`${recordIn(directory)}.new`, JSON.stringify(ours));
     fs.renameSync(`${recordIn(directory)}.new`, recordIn(directory));
   };
-  let running: Promise<void> = Promise.resolve();
-  let due = true;
+  let running: Promise<void> | undefined;
   const timer = setInterval(() => {
-    if (!due) return;
-    due = false;
-    running = record().finally(() => {
-      due = true;
+    running ??= record().finally(() => {
+      running = undefined;
     });
   }, EVERY_MS);
   cleanup.defer('note the last loop devices', async () => {
@@ -60,21 +62,29 @@ export function recordLoopDevices(
   });
 }
 
-/** Once no process that used them is left. */
+/** Once no process that used them is left, or can end. */
 export async function detachRecorded(directory: string): Promise<void> {
-  if (!fs.existsSync(recordIn(directory))) return;
-  const recorded = JSON.parse(fs.readFileSync(recordIn(directory), 'utf8')) as Attachment[];
-  const attached = () => {
-    const devices = new Set(loopDevices().map(({ device }) => device));
-    return recorded.filter(({ device, sequence }) => devices.has(device) && sequenceOf(device) === sequence);
-  };
-  for (const { device } of attached()) await attempt('losetup', ['--detach', device]);
+  const attached = () => attachedOf(directory);
   const allDetached = (timeoutMs: number) =>
     until('the loop devices are detached', () => attached().length === 0, timeoutMs, 100);
+  await abortConnections(
+    attached().map(({ backing }) => backing),
+    directory,
+  );
+  for (const { device } of attached())
+    await attempt('losetup', ['--detach', device], { timeoutMs: ANSWER_MS });
   await allDetached(SLOW_MS).catch(async () => {
     for (const { device } of attached()) await thaw(device, directory);
     await allDetached(DETACH_MS);
   });
+}
+
+/** Those of the devices written down there that are what they were then. */
+export function attachedOf(directory: string): Attachment[] {
+  if (!fs.existsSync(recordIn(directory))) return [];
+  const recorded = JSON.parse(fs.readFileSync(recordIn(directory), 'utf8')) as Attachment[];
+  const devices = new Set(loopDevices().map(({ device }) => device));
+  return recorded.filter(({ device, sequence }) => devices.has(device) && sequenceOf(device) === sequence);
 }
 
 async function thaw(device: string, directory: string): Promise<void> {
@@ -82,17 +92,6 @@ async function thaw(device: string, directory: string): Promise<void> {
   fs.mkdirSync(at, { recursive: true });
   const args = ['--mount', 'sh', '-c', THAW, 'sh', device, at];
   await attempt('unshare', args, { timeoutMs: ANSWER_MS });
-}
-
-/** Whether its file is on an engine's mount, as these mount tables tell. */
-export async function isOnEngineOf(mountinfo: string, device: string): Promise<boolean> {
-  const lines = mountinfo.split('\n').filter((line) => line.includes(' - fuse.flashcopy '));
-  const engines = new Set(lines.map((line) => line.split(' ')[2]!));
-  if (engines.size === 0) return false;
-  // Asks the filesystem that the file is on, which may have stopped answering.
-  const options = ['--list', '--noheadings', '--output', 'BACK-MAJ:MIN', device];
-  const backing = await run('losetup', options, { timeoutMs: ANSWER_MS }).catch(() => '');
-  return engines.has(backing.trim());
 }
 
 const recordIn = (directory: string): string => path.join(directory, 'loop-devices.json');

@@ -5,14 +5,18 @@ import path from 'node:path';
 const repository = path.resolve(import.meta.dirname, '../..');
 const COMMANDS = 5;
 
-/** One for each block up to the point where the page says that this is all. */
-export function quickStartCommands(): string[] {
+/** One for each block up to the point where the page says that this is all, and the one after it that ends everything. */
+export function quickStartCommands(): { commands: string[]; end: string } {
   const page = readFileSync(path.join(repository, 'docs/kind.md'), 'utf8');
-  const [steps] = page.split('That is all.');
-  const commands = [...steps!.matchAll(/^```sh\n(.*?)^```$/gms)].map((block) => block[1]!.trim());
+  const [commands, [end]] = page
+    .split('That is all.')
+    .map((part) => [...part.matchAll(/^```sh\n(.*?)^```$/gms)].map((block) => block[1]!.trim())) as [
+    string[],
+    string[],
+  ];
   if (commands.length !== COMMANDS)
     throw new Error(`docs/kind.md promises ${COMMANDS} commands and has ${commands.length}`);
-  return commands;
+  return { commands, end: end! };
 }
 
 /** What containers in these manifests run, but for what is built here. */

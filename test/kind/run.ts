@@ -14,8 +14,9 @@ import path from 'node:path';
 import process from 'node:process';
 import { buildBinaries } from '../cluster/harness/binaries.ts';
 import { Docker } from '../docker/docker.ts';
+import { attachedOf } from '../docker/loop-devices.ts';
 import { ClaimFailed, Cleanup } from '../support/cleanup.ts';
-import { run } from '../support/commands.ts';
+import { run, until } from '../support/commands.ts';
 import { quickStartCommands } from './quick-start.ts';
 import { provideStandIns } from './stand-ins.ts';
 
@@ -56,16 +57,16 @@ async function quickStart(docker: Docker, env: NodeJS.ProcessEnv): Promise<void>
     await tellWhatIs(docker, env);
     throw new ClaimFailed(`A command of the quick start has failed: ${command}`);
   };
-  for (const command of quickStartCommands()) await type(command);
+  const { commands, end } = quickStartCommands();
+  for (const command of commands) await type(command);
   await type('kubectl get nodes,volumesnapshots,pvc,pods --output wide');
   await type('kubectl wait pods --all --all-namespaces --for condition=Ready --timeout 2m');
   const written = await type('kubectl exec writer -- cat /data/written');
   assert.match(written, /\d\d:\d\d/);
   assert.equal(await type('kubectl logs reader'), written, 'the snapshot holds what was written');
   await type('helm test flashcopy-csi --namespace flashcopy-system --timeout 5m');
-  await type(
-    'kubectl delete --filename docs/kind/snapshot.yaml --filename docs/kind/volume.yaml --timeout 2m',
-  );
+  await type(end);
+  await until('no loop device is left', () => attachedOf(docker.directory).length === 0, 60_000, 100);
 }
 
 /** What a person would look at next. */

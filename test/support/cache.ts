@@ -59,8 +59,10 @@ export async function cached(
     if (!existsSync(target)) {
       const unfinished = path.join(cacheDir, `.unfinished-${name}`);
       rmSync(unfinished, { recursive: true, force: true });
+      const began = performance.now();
       await make(unfinished);
       renameSync(unfinished, target);
+      console.error(`Made ${path.basename(target)}: ${((performance.now() - began) / 1000).toFixed(0)} s`);
     }
     utimesSync(target, new Date(), new Date());
     forgetOld(name);

@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { type LoopDevice, loopDevices } from '../../../src/engine/loop-devices.ts';
+import { loopDevices } from '../../../src/engine/loop-devices.ts';
 import { cgroupsNamed, removeCgroups } from '../../docker/cgroups.ts';
 import { detachRecorded, recordLoopDevices } from '../../docker/loop-devices.ts';
 import { locked } from '../../support/cache.ts';
@@ -128,7 +128,7 @@ const nodeObject = (name: string) => ({
 const poolDirOf = (name: string): string => `/var/lib/flashcopy/${name}`;
 
 /** Where an engine mounts its files has a name that is made of its pool's. */
-function isOnPool(poolDir: string): (device: LoopDevice) => boolean {
+function isOnPool(poolDir: string): (device: { file: string }) => boolean {
   const pool = createHash('sha256').update(poolDir).digest('hex').slice(0, 12);
   return ({ file }) => file.includes(`/${pool}/`);
 }
@@ -147,10 +147,12 @@ async function removeLeftOvers(): Promise<void> {
     const pid = NAME.exec(name)?.groups?.['pid'];
     return pid !== undefined && !fs.existsSync(`/proc/${pid}`);
   };
+  const directories = fs
+    .readdirSync(os.tmpdir())
+    .filter(left)
+    .map((name) => path.join(os.tmpdir(), name));
+  // What of them could not end, for want of an engine's answer, can then.
+  for (const directory of directories) await detachRecorded(directory);
   for (const name of cgroupsNamed(NAME).filter(left)) await removeCgroups(name);
-  for (const name of fs.readdirSync(os.tmpdir()).filter(left)) {
-    const directory = path.join(os.tmpdir(), name);
-    await detachRecorded(directory);
-    fs.rmSync(directory, { recursive: true });
-  }
+  for (const directory of directories) fs.rmSync(directory, { recursive: true });
 }

@@ -6,9 +6,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { makeCgroups, removeCgroups } from '../../docker/cgroups.ts';
+import { untilEnded } from '../../docker/fuse-connections.ts';
 import { attempt, type CommandOptions, type CommandResult, run, until } from '../../support/commands.ts';
 import type { NodeSpec } from './node-files.ts';
-import { ADDRESS, childOf, nodeAddress, podNetwork, type Site } from './site.ts';
+import { ADDRESS, childOf, enginesWithin, nodeAddress, podNetwork, type Site } from './site.ts';
 
 const script = path.join(import.meta.dirname, 'node.sh');
 const START_MS = 60_000;
@@ -34,11 +35,15 @@ export class Node {
       [...command, this.name, directory, this.#binaries],
       path.join(directory, 'log', 'node.log'),
     );
-    const init = await until(`${this.name} has namespaces`, () => {
-      if (outer.exitCode !== null) throw new Error(`${this.name} has ended: ${this.#log('node')}`);
-      const inner = childOf(outer.pid!);
-      return inner === undefined ? undefined : childOf(inner);
-    });
+    const init = await until(
+      `${this.name} has namespaces`,
+      () => {
+        if (outer.exitCode !== null) throw new Error(`${this.name} has ended: ${this.#log('node')}`);
+        const inner = childOf(outer.pid!);
+        return inner === undefined ? undefined : childOf(inner);
+      },
+      START_MS,
+    );
     fs.writeFileSync(this.#pidFile, String(init));
     await this.#connect(init);
     await until(
@@ -61,8 +66,10 @@ export class Node {
   /** As when the power fails: no process of it does anything any more, and only its disk is left. */
   async losePower(): Promise<void> {
     const init = this.#init;
+    const engines = { filesystems: await enginesWithin(init), directory: this.#spec.directory };
     process.kill(init, 'SIGKILL');
-    await until(`${this.name} is without power`, () => !fs.existsSync(`/proc/${init}`), START_MS);
+    const ended = () => !fs.existsSync(`/proc/${init}`);
+    await untilEnded(`${this.name} is without power`, ended, engines, START_MS);
     fs.rmSync(this.#pidFile);
     await removeCgroups(this.#cgroup);
   }
@@ -93,6 +100,7 @@ export class Node {
     await until(
       `the last cable to ${this.name} is gone`,
       async () => !(await ip('-br', 'link')).includes(this.name),
+      START_MS,
     );
     await ip('link', 'add', this.name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(init));
     await ip('link', 'set', this.name, 'master', 'nodes', 'up');

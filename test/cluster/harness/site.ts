@@ -7,10 +7,14 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { makeCgroups, removeCgroups } from '../../docker/cgroups.ts';
+import { enginesIn, untilEnded } from '../../docker/fuse-connections.ts';
+import { attachedOf } from '../../docker/loop-devices.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
-import { type CommandOptions, run, until } from '../../support/commands.ts';
+import { attempt, type CommandOptions, run, until } from '../../support/commands.ts';
 
 const script = path.join(import.meta.dirname, 'site.sh');
+
+const START_MS = 60_000;
 
 /** Where the control plane is, and the nodes' network. */
 export const ADDRESS = '10.99.0.1';
@@ -45,11 +49,15 @@ export class Site {
     ];
     const child = spawn('setpriv', command, { stdio: ['ignore', output, output], detached: true });
     closeSync(output);
-    cleanup.defer('end all processes of the cluster', () => end(child));
-    await until('the namespaces of the cluster are there', () => {
-      if (child.exitCode !== null) throw new Error(`no namespaces: ${readFileSync(log, 'utf8')}`);
-      return readFileSync(log, 'utf8').includes('ready');
-    });
+    cleanup.defer('end all processes of the cluster', () => end(child, directory));
+    await until(
+      'the namespaces of the cluster are there',
+      () => {
+        if (child.exitCode !== null) throw new Error(`no namespaces: ${readFileSync(log, 'utf8')}`);
+        return readFileSync(log, 'utf8').includes('ready');
+      },
+      START_MS,
+    );
     return new Site(name, childOf(child.pid!)!);
   }
 
@@ -76,13 +84,22 @@ export class Site {
   }
 }
 
-async function end(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess, directory: string): Promise<void> {
   const ended = () => child.exitCode !== null || child.signalCode !== null;
   if (ended()) return;
   // Its only child is the first process of the namespaces, whose end ends all that is in them.
   const init = childOf(child.pid!);
+  const filesystems = attachedOf(directory).map(({ backing }) => backing);
   if (init !== undefined) process.kill(init, 'SIGKILL');
-  await until('the processes of the cluster have ended', ended, 60_000);
+  const engines = { filesystems, directory };
+  await untilEnded('the processes of the cluster have ended', ended, engines, START_MS);
+}
+
+/** The filesystems of the engines among the processes that this one is the first of. */
+export async function enginesWithin(init: number): Promise<string[]> {
+  const tables = ['sh', '-c', 'cat /proc/[0-9]*/mountinfo'];
+  const { stdout } = await attempt('nsenter', ['-t', String(init), '-m', '-p', '--', ...tables]);
+  return enginesIn(stdout);
 }
 
 /** The process that it has started, if any yet. */
