@@ -60,7 +60,8 @@ type Running = { stop(how: Stop): Promise<void>; kept(kept: boolean): void };
 async function start(options: EngineStart): Promise<Running> {
   const engine = await EngineProcess.start(options, (reason) => {
     log.error('data thread died', { reason });
-    endNow();
+    // The supervisor knows no more than a signal otherwise, and would take it for somebody's from outside.
+    void tell({ kind: 'failed', code: 'Internal', message: `The data thread ended: ${reason}` }).then(endNow);
   });
   const api: EngineApi = engine;
   // Host I/O is served by now and does not wait for this to load.

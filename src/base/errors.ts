@@ -36,12 +36,18 @@ export class FlashCopyError extends Error {
   }
 }
 
-/** A failed system call: what was attempted, on which file, with which errno (positive). */
+/** A failed system call: what was attempted, on which file and bytes of it, with which errno (positive). */
 export class IoError extends FlashCopyError {
   readonly errno: number;
-  constructor(errno: number, action: string, file: string) {
-    super(errno === ENOSPC ? 'OutOfSpace' : 'IoError', `${action} of ${file} failed: ${errnoName(errno)}`);
+  readonly action: string;
+  constructor(errno: number, action: string, file: string, bytes?: { offset: number; length: number }) {
+    const place = bytes === undefined ? '' : ` at byte ${bytes.offset} (${bytes.length} bytes)`;
+    super(
+      errno === ENOSPC ? 'OutOfSpace' : 'IoError',
+      `${action} of ${file}${place} failed: ${errnoName(errno)}`,
+    );
     this.errno = errno;
+    this.action = action;
   }
 }
 

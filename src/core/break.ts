@@ -2,78 +2,81 @@
  * B4: a copy that fails breaks its target, durably and visibly, and lets the host's write through; or, where the
  * source's class says `failWrite`, fails the write. Other targets are untouched.
  */
-import { FlashCopyError } from '../base/errors.ts';
-import { leaveTree } from './leave.ts';
-import { op, type Plan, type RowChange } from './ops.ts';
-import { put, type State } from './state.ts';
-import { transition } from './states.ts';
+import { FlashCopyError, IoError } from '../base/errors.ts';
+import { clean, differing, leaveTree } from './leave.ts';
+import { takeOffline } from './offline.ts';
+import { op, type Plan } from './ops.ts';
+import type { State } from './state.ts';
 import type { Volume } from './volume.ts';
 
-/** The old content of the source's grains [first, end) cannot be had: whoever would have needed it is broken. */
+/** The old content of the source's grain cannot be had: whoever would have needed it is broken. */
 export function* breakTargets(
   state: State,
   source: Volume,
   targets: Volume[],
-  first: number,
-  end: number,
+  grain: number,
   error: Error,
 ): Plan<void> {
   if (source.row.cowFailure === 'failWrite') throw error;
   for (const target of targets) {
-    const stop = Math.min(end, target.grains);
-    if (first >= stop || target.holds(first, stop - first)) continue;
-    yield* breakOne(
+    if (grain >= target.grains || target.holds(grain, 1)) continue;
+    yield* takeOffline(
       state,
       target,
-      `grains from ${first} on of ${source.name} could not be copied: ${error.message}`,
+      `grain ${grain} of ${source.name} could not be copied: ${error.message}`,
     );
-    yield* breakTargets(state, source, target.children, first, end, error);
+    yield* breakTargets(state, source, target.children, grain, error);
   }
-}
-
-function* breakOne(state: State, target: Volume, reason: string): Plan<void> {
-  if (target.row.offline !== '') return;
-  const row = { ...target.row, offline: reason };
-  const changes: RowChange[] = [put('volume', row)];
-  const mapping = state.mappingOf(target);
-  const mappingRow =
-    mapping === undefined
-      ? null
-      : {
-          ...mapping.row,
-          state: transition(mapping.row.name, mapping.row.state, 'suspended'),
-          error: reason,
-        };
-  if (mappingRow !== null) changes.push(put('mapping', mappingRow));
-  yield* state.commit(changes);
-  target.row = row;
-  if (mapping !== undefined && mappingRow !== null) {
-    mapping.row = mappingRow;
-    state.runner.fire(mapping.wake);
-    state.listener.mappingChanged(mapping.row.id);
-  }
-  state.listener.log('error', 'a copy is broken', { target: target.name, reason });
 }
 
 /**
- * The target's file does not take what the undo log holds for it. The target is broken; those that read through it
- * get their grains; its own go, and with them its space.
+ * The target's file does not take what the undo log holds for it, or what it needs of a volume that leaves. The target
+ * is broken; those that read through it get their grains; its own go, and with them its space.
  */
 export function* breakForSpace(state: State, target: Volume, error: Error): Plan<void> {
   if (target.removed) return;
-  yield* breakOne(state, target, `it could not be filled from the undo log: ${error.message}`);
-  try {
-    yield* leaveTree(state, target, true);
-  } catch (failure) {
-    // Its older neighbour finds no room either: then that one is what has to go first.
-    const older = target.children[0];
-    if (older === undefined || !(failure instanceof FlashCopyError) || failure.code !== 'OutOfSpace')
-      throw failure;
-    yield* breakForSpace(state, older, failure);
-    yield* leaveTree(state, target, true);
-  }
-  // Not yet, where the engine is being closed: its readers still need it.
-  if (target.children.length > 0) return;
-  state.log.forget(target);
-  yield op.punch(target.file, 0, target.grains * target.grain);
+  yield* takeOffline(state, target, `it cannot have what it needs: ${error.message}`);
+  if (yield* giveToReaders(state, target, true)) yield op.punch(target.file, 0, target.grains * target.grain);
 }
+
+/**
+ * Host writes wait for room in the undo log, and there is no space for the bitmaps that would make it. A snapshot goes,
+ * the largest, unless its source's writes are to fail rather than that. False: there is none.
+ */
+export function* breakLargest(state: State, error: Error): Plan<boolean> {
+  let largest: Volume | null = null;
+  for (const v of state.volumes.values()) {
+    const source = v.row.source === null ? undefined : state.volumes.get(v.row.source);
+    const mayGo = v.readOnly && !v.row.retired && v.offline === '' && v.held !== null && v.held.count > 0;
+    if (!mayGo || source?.row.cowFailure === 'failWrite') continue;
+    if (largest === null || v.held!.count * v.grain > largest.held!.count * largest.grain) largest = v;
+  }
+  if (largest === null) return false;
+  yield* breakForSpace(state, largest, error);
+  return true;
+}
+
+/** B3: nothing comes to the file of a volume whose flush failed, so the log must not have to keep anything for it. */
+export function* forgetUnflushed(state: State, target: Volume): Plan<void> {
+  if (!target.removed) yield* giveToReaders(state, target, false);
+}
+
+/** Those that read through it get their grains; then the log keeps nothing for it. False: the engine is being closed. */
+function* giveToReaders(state: State, target: Volume, punch: boolean): Plan<boolean> {
+  for (const reader of [...target.children]) {
+    try {
+      yield* clean(state, target, reader, differing(state, target), punch, true);
+    } catch (error) {
+      if (!(error instanceof FlashCopyError) || isOfCatalog(error)) throw error;
+      // It cannot take them, for want of room or because its file fails too: then it is what has to go first.
+      yield* breakForSpace(state, reader, error);
+    }
+  }
+  yield* leaveTree(state, target, punch);
+  // Not yet, where the engine is being closed: its readers still need it.
+  if (target.children.length > 0) return false;
+  state.log.forget(target);
+  return true;
+}
+
+const isOfCatalog = (error: FlashCopyError): boolean => error instanceof IoError && error.action === 'commit';

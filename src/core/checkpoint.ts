@@ -14,11 +14,12 @@
 import { VOLATILE_ID } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { bitmapFile, freeze, writeBitmap } from './bitmap-file.ts';
-import { breakForSpace } from './break.ts';
+import { breakForSpace, forgetUnflushed } from './break.ts';
 import { mergeEpochs } from './epochs.ts';
 import { fillVolume } from './fill.ts';
-import { setOffline } from './flush.ts';
-import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
+import { flushData } from './flush.ts';
+import { unsavedRows } from './offline.ts';
+import type { Plan, PoolFile, RowChange } from './ops.ts';
 import type { BitmapRow } from './rows.ts';
 import { put, removeFiles, type State, together } from './state.ts';
 import { REGION_GRAINS, type Volume } from './volume.ts';
@@ -38,7 +39,7 @@ function* runCheckpoint(state: State, withLog: boolean): Plan<void> {
   const last = log.records.at(-1);
   if (withLog && last !== undefined) yield* fillAll(state, last.seq);
   // A volume that could not be filled keeps the log from being cut.
-  const cuts = withLog && last !== undefined && log.isFilled(last.seq);
+  let cuts = withLog && last !== undefined && log.isFilled(last.seq);
   // 3. to 5.
   const merged = withLog ? mergeEpochs(state) : { rows: [], files: [] };
   const jobs = dirtyBitmaps(state);
@@ -47,22 +48,33 @@ function* runCheckpoint(state: State, withLog: boolean): Plan<void> {
     for (let left = jobs; left.length > 0; left = jobs.filter((job) => !isCurrent(state, job)))
       yield* writeGenerations(state, left);
   } catch (error) {
-    for (const job of jobs) if (job.row !== null) yield op.remove(nextFile(job.bitmap, job.row));
+    yield* removeFiles(
+      state,
+      jobs.flatMap((job) => (job.row === null ? [] : [nextFile(job.bitmap, job.row)])),
+    );
     throw error;
   }
   const written = jobs.filter((job) => job.row !== null && state.bitmaps.has(job.bitmap.id));
-  const changes: RowChange[] = [...merged.rows, ...written.map((job) => put('bitmap', nextRow(job.row!)))];
+  // A flush that failed has given the log something back.
+  cuts &&= log.isFilled(last!.seq);
+  const unsaved = unsavedRows(state);
+  const changes: RowChange[] = [
+    ...unsaved.map(({ row }) => row),
+    ...merged.rows,
+    ...written.map((job) => put('bitmap', nextRow(job.row!))),
+  ];
   const old: PoolFile[] = [...merged.files, ...jobs.flatMap((job) => unneededFiles(state, job))];
   // 6. One commit.
   if (cuts) {
-    const next = log.records.find((r) => r.seq > last.seq);
-    const tail = { tailSeq: last.seq + 1, tailSlot: next !== undefined ? next.slot : log.head };
+    const next = log.records.find((r) => r.seq > last!.seq);
+    const tail = { tailSeq: last!.seq + 1, tailSlot: next !== undefined ? next.slot : log.head };
     yield* state.commitTail(changes, tail);
   } else if (changes.length > 0) yield* state.commit(changes);
+  for (const { volume } of unsaved) state.unsaved.delete(volume);
   // Not before: should the process die, the next one has to know what is in no file.
   for (const job of written) if (!job.bitmap.dirty) job.bitmap.markClean();
   // 7. What nobody needs any more.
-  if (cuts) log.cut(last.seq);
+  if (cuts) log.cut(last!.seq);
   for (const job of jobs) job.volume.unpendChecked(job.sealed);
   yield* removeFiles(state, old);
 }
@@ -76,8 +88,11 @@ const nextRow = (row: BitmapRow): BitmapRow => ({ ...row, gen: row.gen + 1, patc
 
 const isCurrent = (state: State, job: Job): boolean => {
   const row = state.bitmaps.get(job.bitmap.id);
-  return row === undefined || row === job.row;
+  return row === undefined || row === job.row || isGivenUp(job);
 };
+
+/** B3: bits that speak of a file whose flush failed are not made durable. */
+const isGivenUp = ({ isHeld, volume }: Job): boolean => isHeld && volume.unflushed;
 
 /** The generation before, or, if the bitmap has gone meanwhile, the new one. */
 function unneededFiles(state: State, job: Job): PoolFile[] {
@@ -91,7 +106,7 @@ function dirtyBitmaps(state: State): Job[] {
   for (const volume of state.volumes.values()) {
     if (volume.removed) continue;
     const held = volume.held;
-    if (held !== null && (held.dirty || volume.pending.length > 0))
+    if (held !== null && !volume.unflushed && (held.dirty || volume.pending.length > 0))
       jobs.push({ volume, bitmap: held, isHeld: true, sealed: [], row: null });
     for (const e of volume.epochs)
       if (e.bitmap.dirty && e.damaged !== true)
@@ -114,20 +129,17 @@ function* writeGeneration(state: State, job: Job): Plan<void> {
   const frozen = freezeFor(state, job);
   job.bitmap.dirty = false;
   try {
-    if (job.isHeld) yield op.flush(job.volume.file);
+    if (job.isHeld) yield* flushData(state, job.volume);
     yield* writeBitmap(state, frozen, row.gen + 1);
   } catch (error) {
     job.bitmap.dirty = true;
-    yield op.remove(nextFile(job.bitmap, row));
-    if (job.volume.removed) return;
-    if (job.isHeld && !isSpace(error))
-      setOffline(state, job.volume, `its data could not be flushed: ${(error as Error).message}`);
+    yield* removeFiles(state, [nextFile(job.bitmap, row)]);
+    // The others go on.
+    if (job.volume.removed || isGivenUp(job)) return;
     throw error;
   }
   job.row = row;
 }
-
-const isSpace = (error: unknown): boolean => (error as { code?: string }).code === 'OutOfSpace';
 
 /** An open epoch goes to disk with its marked regions whole, for writes that will not be in the log (C2). */
 function freezeFor(state: State, job: Job) {
@@ -151,7 +163,8 @@ function* fillAll(state: State, seq: number): Plan<void> {
   }
   for (const volume of volumes) {
     try {
-      yield* fillVolume(state, volume);
+      if (volume.unflushed) yield* forgetUnflushed(state, volume);
+      else yield* fillVolume(state, volume);
     } catch (error) {
       yield* breakForSpace(state, volume, error as Error);
     }

@@ -5,6 +5,7 @@
  *
  * One loop a mapping, started by whoever makes the mapping `copying` and ended by itself.
  */
+import { FlashCopyError } from '../base/errors.ts';
 import { bitmapFile } from './bitmap-file.ts';
 import { pruneEpochs } from './epochs.ts';
 import { fillVolume } from './fill.ts';
@@ -22,6 +23,8 @@ import type { Mapping, Volume } from './volume.ts';
 const FLUSH_BYTES = 64 * 1024 * 1024;
 /** Copied in one go, in seconds of the copy rate. */
 const MOMENT_S = 0.05;
+/** After an error: its cause may pass. */
+const RETRY_MS = 5000;
 /** The longest sleep in one go, so that a changed rate or state is seen soon. */
 const NAP_MS = 200;
 
@@ -48,24 +51,52 @@ function* copyLoop(state: State, mapping: Mapping): Plan<void> {
   const target = state.volumes.get(mapping.row.target);
   let unflushed = 0;
   while (target !== undefined && wanted(state, mapping)) {
-    if (target.held === null || target.held.count >= target.grains) {
-      yield* state.structure.run(finish(state, mapping, target));
-      continue;
+    try {
+      unflushed = yield* copyOnce(state, mapping, target, unflushed);
+      if (mapping.row.error !== '' && wanted(state, mapping)) noteError(state, mapping, '');
+    } catch (error) {
+      if (!(error instanceof FlashCopyError)) throw error;
+      if (!wanted(state, mapping)) return;
+      noteError(state, mapping, error.message);
+      yield* pause(state, mapping, state.clock.now() + RETRY_MS);
     }
-    // A deleted target is not wanted whole, and one that has left the tree has nothing to copy from.
-    if (mapping.row.copyRate === 0 || target.row.retired || target.parent === null) {
-      yield mapping.wake;
-      continue;
-    }
-    const copied = yield* copySome(state, mapping, target);
-    unflushed += copied * target.grain;
-    if (unflushed >= FLUSH_BYTES) {
-      yield* flushVolume(state, target);
-      unflushed = 0;
-    }
-    if (copied > 0) state.listener.mappingChanged(mapping.row.id);
-    yield* throttle(state, mapping, copied * target.grain);
   }
+}
+
+/** What was copied before and has not been flushed, and what is now: bytes. */
+function* copyOnce(state: State, mapping: Mapping, target: Volume, unflushed: number): Plan<number> {
+  if (target.held === null || target.held.count >= target.grains) {
+    yield* state.structure.run(finish(state, mapping, target));
+    return unflushed;
+  }
+  // A deleted target is not wanted whole, and one that has left the tree has nothing to copy from.
+  if (mapping.row.copyRate === 0 || target.row.retired || target.parent === null) {
+    yield mapping.wake;
+    return unflushed;
+  }
+  const copied = yield* copySome(state, mapping, target);
+  let bytes = unflushed + copied * target.grain;
+  if (bytes >= FLUSH_BYTES) {
+    yield* flushVolume(state, target);
+    bytes = 0;
+  }
+  if (copied > 0) state.listener.mappingChanged(mapping.row.id);
+  yield* throttle(state, mapping, copied * target.grain);
+  return bytes;
+}
+
+/** What keeps it from going on; it is tried again. */
+function noteError(state: State, mapping: Mapping, text: string): void {
+  if (mapping.row.error === text) return;
+  mapping.row = { ...mapping.row, error: text };
+  state.listener.mappingChanged(mapping.row.id);
+  const mappingName = mapping.row.name;
+  if (text === '') state.listener.log('info', 'background copy goes on', { mapping: mappingName });
+  else
+    state.listener.log('error', 'background copy met an error and is tried again', {
+      mapping: mappingName,
+      error: text,
+    });
 }
 
 /** As much as the rate allows for a moment. The number of grains copied. */
@@ -91,12 +122,13 @@ function* pieceAtCursor(mapping: Mapping, target: Volume): Plan<Piece | null> {
 
 function* throttle(state: State, mapping: Mapping, bytes: number): Plan<void> {
   const started = state.clock.now();
-  for (;;) {
-    const due = started + (bytes * 1000) / bytesPerSecond(mapping.row.copyRate);
-    const left = due - state.clock.now();
-    if (!(left > 0) || mapping.row.copyRate === 0 || !wanted(state, mapping)) return;
-    yield op.sleep(Math.max(1, Math.min(NAP_MS, left)));
-  }
+  const due = () => started + (bytes * 1000) / bytesPerSecond(mapping.row.copyRate);
+  while (due() > state.clock.now() && mapping.row.copyRate !== 0 && wanted(state, mapping))
+    yield op.sleep(Math.max(1, Math.min(NAP_MS, due() - state.clock.now())));
+}
+
+function* pause(state: State, mapping: Mapping, until: number): Plan<void> {
+  while (wanted(state, mapping) && state.clock.now() < until) yield op.sleep(NAP_MS);
 }
 
 /** All grains are there. */

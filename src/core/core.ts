@@ -10,6 +10,8 @@
  *   checkpoint.ts           everything to its place
  *   recovery.ts             from the disk or the shared memory back to all this
  */
+
+import { FlashCopyError } from '../base/errors.ts';
 import type {
   CloneVolume,
   Counters,
@@ -21,9 +23,11 @@ import type {
   RangePage,
   ScrubInfo,
 } from '../base/model.ts';
+import { breakLargest } from './break.ts';
 import { checkpoint, checkpointBits } from './checkpoint.ts';
 import { readContent } from './content.ts';
 import { startCopyLoop } from './copy-loop.ts';
+import { flushSource, newestTarget } from './cut.ts';
 import { flushVolume } from './flush.ts';
 import { type CoreVolumeInfo, mappingInfo, poolInfo, volumeInfo } from './info.ts';
 import * as mappings from './mappings.ts';
@@ -49,6 +53,7 @@ export type HostVolume = {
 
 /** After a checkpoint that failed (no space for a bitmap, say). */
 const CHECKPOINT_RETRY_MS = 1000;
+const NAP_MS = 100;
 
 export class Core {
   private readonly state: State;
@@ -68,7 +73,7 @@ export class Core {
     if (lost.length > 0) yield* state.commit(lost.map((row) => put('volume', row)));
     yield* dropOrphans(state, input);
     // Bits that the dead process had set may not be durable; from here on `pending` has to tell the truth (H2).
-    if (warm) yield* checkpointBits(state);
+    if (warm) yield* makeBitsDurable(state);
     // The file of an open epoch may name whole regions. These words are exact: the next checkpoint writes them.
     if (warm) for (const { open } of state.volumes.values()) if (open !== null) open.bitmap.dirty = true;
     // A cut that was made and not reported: what it shows may not be durable yet, and the next request would report it.
@@ -101,18 +106,13 @@ export class Core {
     // The exact bits of open epochs, where the last checkpoint wrote whole regions.
     for (const { open } of state.volumes.values())
       if (open !== null && open.marks!.size > 0) open.bitmap.dirty = true;
-    yield* checkpoint(state);
+    if (!(yield* settle(state))) return;
     // What could not be filled keeps its records in the log.
     state.engine.clean = state.log.records.length === 0;
     // A file that a crash left with more than its volume holds stays one.
     const rows = [...state.volumes.values()].filter((v) => v.row.sparse && !v.sparse);
     yield* state.commit(rows.map((v) => ({ table: 'volume', key: v.id, row: { ...v.row, sparse: false } })));
     state.arena.setClosed();
-  }
-
-  private *checkpointLater(): Plan<void> {
-    yield op.sleep(CHECKPOINT_RETRY_MS);
-    this.checkpointSoon();
   }
 
   private checkpointSoon(): void {
@@ -122,17 +122,45 @@ export class Core {
     }
     this.checkpointing = true;
     this.checkpointAgain = false;
-    this.state.runner.spawn(checkpoint(this.state), (error) => {
+    this.state.runner.spawn(this.checkpoints(), (error) => {
       this.checkpointing = false;
-      if (error === null) {
-        // Somebody waits for room that this one did not make.
-        if (this.checkpointAgain && !this.state.closing) this.checkpointSoon();
-        return;
-      }
-      this.state.listener.log('error', 'checkpoint failed', { error: (error as Error).message });
-      // Those who wait for room in the log wait for the next attempt.
-      if (!this.state.closing) this.state.runner.spawn(this.checkpointLater(), () => {});
+      if (error !== null) throw error;
+      // Somebody waits for room that this one did not make.
+      if (this.checkpointAgain && !this.state.closing) this.checkpointSoon();
     });
+  }
+
+  /** Until one succeeds: those who wait for room in the log wait for it, or are told what is wrong. */
+  private *checkpoints(): Plan<void> {
+    const { state } = this;
+    for (;;) {
+      try {
+        yield* checkpoint(state);
+        state.log.stall(null);
+        return;
+      } catch (error) {
+        if (!(error instanceof FlashCopyError)) throw error;
+        state.listener.log('error', 'checkpoint failed', { error: error.message });
+        if (!state.closing && (yield* this.makeRoom(error))) continue;
+        state.log.stall(error);
+      }
+      for (let napped = 0; napped < CHECKPOINT_RETRY_MS && !state.closing; napped += NAP_MS)
+        yield op.sleep(NAP_MS);
+      if (state.closing) return;
+    }
+  }
+
+  /** B4: a host's write does not wait, or fail, for want of space that a snapshot has. */
+  private *makeRoom(error: FlashCopyError): Plan<boolean> {
+    const { state } = this;
+    if (error.code !== 'OutOfSpace' || state.log.waiting === 0) return false;
+    try {
+      return yield* breakLargest(state, error);
+    } catch (failure) {
+      if (!(failure instanceof FlashCopyError)) throw failure;
+      state.listener.log('error', 'no room could be made', { error: failure.message });
+      return false;
+    }
   }
 
   volumeByName(name: string): HostVolume | undefined {
@@ -276,10 +304,60 @@ export class Core {
   }
 }
 
+/** H2: where bits cannot be made durable now, none of that volume's counts as durable until a flush has said so. */
+function* makeBitsDurable(state: State): Plan<void> {
+  const doubtful = [...state.volumes.values()].filter((v) => v.held?.dirty === true || v.pending.length > 0);
+  try {
+    yield* checkpointBits(state);
+  } catch (error) {
+    if (!(error instanceof FlashCopyError)) throw error;
+    state.listener.log('error', 'bits could not be made durable at the start', { error: error.message });
+    for (const v of doubtful)
+      if (v.held !== null) for (const run of [...v.held.runs()]) v.addPending(run.first, run.count);
+  }
+}
+
 function* flushSources(state: State): Plan<void> {
   const sources = [...state.volumes.values()].filter((v) => v.children.length > 0 && v.offline === '');
   yield* together(
     state,
-    sources.map((v) => flushVolume(state, v)),
+    sources.map((v) => flushOrBreak(state, v)),
   );
+}
+
+/** Its newest target may be the cut that was not reported; the others are durable. */
+function* flushOrBreak(state: State, source: Volume): Plan<void> {
+  const newest = newestTarget(state, source);
+  try {
+    if (newest === undefined) yield* flushVolume(state, source);
+    else yield* flushSource(state, source, newest);
+  } catch (error) {
+    if (!(error instanceof FlashCopyError)) throw error;
+  }
+}
+
+/**
+ * The last checkpoint. One that fails (a full pool has no room for bitmaps) does not keep the engine from ending: bits go
+ * to the undo log, which has its room. Only change bits may say too much after that, as after a loss of power.
+ */
+function* settle(state: State): Plan<boolean> {
+  try {
+    yield* checkpoint(state);
+    return true;
+  } catch (error) {
+    if (!(error instanceof FlashCopyError)) throw error;
+    state.listener.log('error', 'the engine ends without a checkpoint', { error: error.message });
+  }
+  for (const v of state.volumes.values()) {
+    try {
+      if (v.pending.length > 0 && !v.unflushed) yield* flushVolume(state, v);
+    } catch (error) {
+      if (!(error instanceof FlashCopyError)) throw error;
+      state.listener.log('error', 'bits could not be made durable at the end', {
+        volume: v.name,
+        error: error.message,
+      });
+    }
+  }
+  return false;
 }

@@ -14,6 +14,7 @@ import type { EpochSeq, VolumeId } from '../base/brands.ts';
 import { assert } from '../base/errors.ts';
 import { bitmapFile } from './bitmap-file.ts';
 import { flushVolume } from './flush.ts';
+import { setOffline } from './offline.ts';
 import { type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
 import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
 import { drop, put, removeFiles, type State } from './state.ts';
@@ -38,16 +39,30 @@ type Prepared = { rows: RowChange[]; apply: () => void; files: PoolFile[] };
 export function* cut(state: State, members: Member[], check: () => void): Plan<void> {
   yield* state.structure.run(cutNow(state, members, check));
   // 5. What the targets show is durable.
-  for (const source of new Set(members.map((m) => m.source))) yield* flushSource(state, source);
+  let failure: unknown = null;
+  for (const { source, target } of members) {
+    try {
+      yield* flushSource(state, source, target);
+    } catch (error) {
+      failure = error;
+    }
+  }
   for (const m of members) state.listener.mappingChanged(m.mapping.id);
+  if (failure !== null) throw failure;
 }
 
-/** Flush a source after its cut. One that was deleted and is gone has given its grains to the target durably. */
-export function* flushSource(state: State, source: Volume): Plan<void> {
+/**
+ * Flush a source after its cut. One that was deleted and is gone has given its grains to the target durably. Where it
+ * fails, what the target shows may not be durable, and a later flush would prove nothing (B3): the target is broken.
+ */
+export function* flushSource(state: State, source: Volume, target: Volume): Plan<void> {
   try {
     yield* flushVolume(state, source);
   } catch (error) {
-    if (!source.removed) throw error;
+    if (source.removed) return;
+    if (target.parent === source)
+      setOffline(state, target, `what it shows could not be made durable: ${(error as Error).message}`);
+    throw error;
   }
 }
 
@@ -109,6 +124,7 @@ function prepare(state: State, m: Member, cutAt: number, draft: Draft): Prepared
     epoch: (target.row.epoch + (all === null ? 1 : 2)) as EpochSeq,
     sparse: target.row.provisioning === 'thin',
     offline: '',
+    unflushed: false,
     cut: epoch.row.seq,
     ...(m.fresh && { createdAt: cutAt }),
   });
@@ -140,6 +156,7 @@ function prepare(state: State, m: Member, cutAt: number, draft: Draft): Prepared
       target.children.push(before);
     }
     target.file = dataFile(m.file);
+    target.broken = '';
     target.sparse = targetRow.sparse;
     target.held = held.bitmap;
     target.parent = source;

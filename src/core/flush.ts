@@ -5,10 +5,11 @@
  *   2. flush the data file
  *   3. the bits go to the undo log as SET entries, flushed
  *
- * B3: after a failed flush nothing of the file can be trusted: the volume goes offline.
+ * B3: after a failed flush nothing of the file can be trusted: the volume goes offline, and is not flushed again.
  */
 import type { Bitmap } from './bitmap.ts';
 import { ENTRIES_MAX } from './log-record.ts';
+import { flushFailed, notFlushedAgain } from './offline.ts';
 import { op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
 import type { LogEntry } from './undo-log.ts';
@@ -20,15 +21,23 @@ const RUNS_PER_APPEND = Math.floor(ENTRIES_MAX / 4);
 export function* flushVolume(state: State, volume: Volume): Plan<void> {
   const held = volume.held;
   const sealed = volume.seal();
-  try {
-    yield op.flush(volume.file);
-  } catch (error) {
-    if (!volume.removed) setOffline(state, volume, `a flush of its data failed: ${(error as Error).message}`);
-    throw error;
-  }
+  yield* flushData(state, volume);
   if (sealed.length === 0 || held === null) return;
   yield* logBits(state, volume, held, sealed);
   volume.unpend(sealed);
+}
+
+/** Step 2 alone. When it returns, no flush of the file has ever failed. */
+export function* flushData(state: State, volume: Volume): Plan<void> {
+  if (volume.unflushed) throw notFlushedAgain(volume);
+  try {
+    yield op.flush(volume.file);
+  } catch (error) {
+    flushFailed(state, volume, error as Error);
+    throw error;
+  }
+  // Another one has failed meanwhile, and this one may have been told nothing of what that one lost.
+  if (volume.unflushed) throw notFlushedAgain(volume);
 }
 
 function* logBits(state: State, volume: Volume, held: Bitmap, sealed: Bitmap[]): Plan<void> {
@@ -50,18 +59,4 @@ function* logBits(state: State, volume: Volume, held: Bitmap, sealed: Bitmap[]):
     }
   }
   if (entries.length > 0) yield* state.log.append(entries);
-}
-
-/** No host I/O from here on; in memory at once, in the catalog as soon as it takes it. */
-export function setOffline(state: State, volume: Volume, reason: string): void {
-  if (volume.row.offline !== '') return;
-  volume.row = { ...volume.row, offline: reason };
-  state.listener.log('error', 'volume goes offline', { volume: volume.name, reason });
-  state.runner.spawn(state.commit([{ table: 'volume', key: volume.id, row: volume.row }]), (error) => {
-    if (error !== null)
-      state.listener.log('error', 'could not record that a volume is offline', {
-        volume: volume.name,
-        error: String(error),
-      });
-  });
 }

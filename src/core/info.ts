@@ -75,6 +75,17 @@ function changedGrains(state: State, mapping: Mapping, source: Volume, target: V
   return n;
 }
 
+/** What keeps the pool from doing its work, though it serves. */
+function warningsOf({ log }: State): string[] {
+  const failed = log.failure;
+  if (failed !== null)
+    return [
+      `${failed}. Writes to volumes with copies fail until the engine is started again: look at the pool's disk first.`,
+    ];
+  if (log.stalled === null) return [];
+  return [`The undo log cannot be emptied: ${log.stalled.message}. Look at the pool's disk.`];
+}
+
 export function poolInfo(state: State): PoolInfo {
   const all = [...state.volumes.values()];
   const live = all.filter((v) => !v.row.retired);
@@ -90,6 +101,6 @@ export function poolInfo(state: State): PoolInfo {
     retired: all.length - live.length,
     logBytes: state.log.slots * SLOT,
     logUsedBytes: state.log.usedSlots * SLOT,
-    warnings: scrubWarnings(state),
+    warnings: [...warningsOf(state), ...scrubWarnings(state)],
   };
 }

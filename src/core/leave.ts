@@ -33,6 +33,12 @@ const MOMENT_S = 0.05;
 /** Afterwards the volume has no children and no parent. `punch`: its own data is not needed any more. */
 export function* leaveTree(state: State, leaver: Volume, punch: boolean): Plan<void> {
   for (const child of [...leaver.children]) {
+    // B3: it takes nothing any more, and what reads through it has to come from here.
+    if (child.unflushed) {
+      yield* leaveTree(state, child, false);
+      if (child.children.length === 0) state.log.forget(child);
+      continue;
+    }
     yield* clean(state, leaver, child, differing(state, leaver), punch, true);
     if (state.closing) return;
   }

@@ -13,7 +13,7 @@ import { leaveTree } from './leave.ts';
 import { op, type Plan, Signal } from './ops.ts';
 import { COPY_RATE_DEFAULT } from './rate.ts';
 import type { BitmapRow, MappingRow } from './rows.ts';
-import { drop, put, type State } from './state.ts';
+import { drop, put, removeFiles, type State } from './state.ts';
 import { transition } from './states.ts';
 import { syncTarget } from './sync.ts';
 import { checkIncremental, checkName, checkPair, checkRate } from './validate.ts';
@@ -145,8 +145,8 @@ export function* startMappings(state: State, names: string[], request: string): 
       for (const mapping of mappings) check(mapping);
     });
   } catch (error) {
-    for (const file of made)
-      if (!members.some((m) => m.target.row.file === file)) yield op.remove(dataFile(file));
+    const unused = made.filter((file) => !members.some((m) => m.target.row.file === file));
+    yield* removeFiles(state, unused.map(dataFile));
     throw error;
   }
   for (const mapping of mappings) startCopyLoop(state, mapping);
@@ -286,7 +286,9 @@ function* forget(state: State, mapping: Mapping, target: Volume | undefined): Pl
     yield* endMapping(state, mapping, target, null);
     yield target.zero(0, target.grains * target.grain);
     yield op.flush(target.file);
-    const row = { ...target.row, offline: '' };
+    // All of it has been written and flushed anew.
+    target.broken = '';
+    const row = { ...target.row, offline: '', unflushed: false };
     const open = target.open;
     const changes = [put('volume', row)];
     // To those who will sync from it, all of it has changed.

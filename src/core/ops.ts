@@ -135,6 +135,13 @@ export interface Driver {
   submit(io: IoOp): void;
 }
 
+function failureOf(io: IoOp, errno: number): IoError {
+  const { kind, offset, length } = io;
+  const moves = kind === 'read' || kind === 'write' || kind === 'writev' || kind === 'punch';
+  const file = io.file?.path ?? 'the catalog';
+  return new IoError(errno, kind === 'writev' ? 'write' : kind, file, moves ? { offset, length } : undefined);
+}
+
 /** A running plan. */
 export class Task {
   readonly plan: Plan<unknown>;
@@ -174,8 +181,7 @@ export class Runner {
     const task = io.task!;
     io.result = result;
     task.value = result;
-    if (result < 0 && task.failed === null)
-      task.failed = new IoError(-result, io.kind, io.file?.path ?? 'the catalog');
+    if (result < 0 && task.failed === null) task.failed = failureOf(io, -result);
     if (--task.pending === 0) this.ready.push(task);
   }
 

@@ -34,6 +34,8 @@ export type OpenInput = {
 
 /** Bitmap files read at the same time. */
 const LOADERS = 32;
+/** Of the log's last record, written again at once. */
+const REWRITE_SLOTS = 256;
 
 /** `lost`: volumes whose content is not to be had any more, which the catalog has to say before anything is served. */
 export function* recover(state: State, input: OpenInput): Plan<{ warm: boolean; lost: VolumeRow[] }> {
@@ -235,9 +237,9 @@ function* replayLog(state: State, warm: boolean, damage: Damage): Plan<void> {
   if (warm) scan = yield* withoutTornEnd(log, scan, (slot) => state.arena.slotLive(slot));
   state.log.head = scan.head;
   state.log.seq = scan.seq;
-  // What the dead engine had not come to flush must not be missing later, where a later record is not.
-  if (scan.records.length > 0) yield op.flush(state.log.file);
   refuseOlderCatalog(state, scan);
+  // What the dead engine had not come to flush must not be missing later, where a later record is not.
+  yield* settleLast(state, scan);
   if (scan.missing.length > 0) damage.unknownRecords(scan);
   applyRecords(state, scan, warm, damage);
 }
@@ -253,6 +255,28 @@ function refuseOlderCatalog(state: State, scan: LogScan): void {
         'the catalog has not given out yet. Nothing was changed. Put catalog.db back as it was with that log.',
     );
   }
+}
+
+/**
+ * The last record may be one whose flush failed before the process died: a flush alone would prove nothing (B3), one
+ * after it was written once more does. All earlier ones were durable before it was begun.
+ */
+function* settleLast(state: State, scan: LogScan): Plan<void> {
+  const last = scan.records.at(-1);
+  if (last === undefined) return;
+  const { file } = state.log;
+  const slots = last.header.headerBlocks + last.header.payloadSlots;
+  const block = state.memory.take(REWRITE_SLOTS * SLOT);
+  try {
+    for (let at = 0; at < slots; at += REWRITE_SLOTS) {
+      const bytes = Math.min(REWRITE_SLOTS, slots - at) * SLOT;
+      yield op.read(file, (last.slot + at) * SLOT, bytes, block);
+      yield op.write(file, (last.slot + at) * SLOT, bytes, block);
+    }
+  } finally {
+    state.memory.give(block);
+  }
+  yield op.flush(file);
 }
 
 const logOf = (state: State) => ({ file: state.log.file, slots: state.log.slots });

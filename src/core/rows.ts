@@ -31,6 +31,8 @@ export type VolumeRow = {
   retired: boolean;
   /** Half-copied and stopped, or broken: no host I/O, with the reason. */
   offline: string;
+  /** A flush of its data has failed: what was not durable then is not to be trusted (B3). Absent: none has. */
+  unflushed?: boolean;
   createdAt: number;
   /** The epoch of its source that its cut opened; absent: not a copy. */
   cut?: EpochSeq;

@@ -10,7 +10,7 @@ import { Mutex } from './locks.ts';
 import { SLOT } from './log-record.ts';
 import { op, type Plan, type PoolFile, type RowChange, type Runner, Signal } from './ops.ts';
 import type { Clock, Listener, Memory, Space } from './ports.ts';
-import type { BitmapRow, EngineRow, ScrubRow } from './rows.ts';
+import type { BitmapRow, EngineRow, ScrubRow, VolumeRow } from './rows.ts';
 import { UndoLog } from './undo-log.ts';
 import type { Epoch, Mapping, Volume } from './volume.ts';
 
@@ -57,6 +57,10 @@ export class State {
     longestPauseUs: 0,
     lastPauseUs: 0,
   };
+  /** Volumes that are offline, which the catalog does not say yet. */
+  readonly unsaved = new Set<Volume>();
+  /** Rows of volumes whose commit is under way: the newest for each. */
+  private readonly submitted = new Map<number, VolumeRow>();
   /** Asked for so far. */
   private transactions = 0;
   closing = false;
@@ -98,11 +102,14 @@ export class State {
 
   private *transact(changes: RowChange[], engine: EngineRow): Plan<void> {
     this.transactions++;
+    this.keepOffline(changes);
     // Bitmap rows count from here on, in the order of the commits: a checkpoint must not put back what is being dropped.
     const bitmaps = changes
       .filter((c) => c.table === 'bitmap')
       .map((c) => ({ key: c.key, before: this.bitmaps.get(c.key), row: c.row as BitmapRow | null }));
     for (const b of bitmaps) this.setBitmapRow(b.key, b.row);
+    for (const c of changes)
+      if (c.table === 'volume' && c.row !== null) this.submitted.set(c.key, c.row as VolumeRow);
     try {
       yield op.commit([...changes, { table: 'engine', key: 1, row: { ...engine } }]);
     } catch (error) {
@@ -110,6 +117,25 @@ export class State {
       for (const b of bitmaps)
         if ((this.bitmaps.get(b.key) ?? null) === b.row) this.setBitmapRow(b.key, b.before ?? null);
       throw error;
+    } finally {
+      for (const c of changes) if (this.submitted.get(c.key) === c.row) this.submitted.delete(c.key);
+    }
+  }
+
+  /** The volume's row as the catalog will have it when the commits under way have ended. */
+  newestRow(volume: Volume): VolumeRow {
+    return this.submitted.get(volume.id) ?? volume.row;
+  }
+
+  /** Whoever changes something else of a broken volume's row does not mend it. With another file it is another content. */
+  private keepOffline(changes: RowChange[]): void {
+    for (const c of changes) {
+      const volume = c.table === 'volume' ? this.volumes.get(c.key) : undefined;
+      const row = c.row as VolumeRow | null;
+      if (volume === undefined || row === null || volume.broken === '' || row.file !== volume.row.file)
+        continue;
+      row.offline ||= volume.broken;
+      if (volume.unflushed) row.unflushed = true;
     }
   }
 
@@ -165,7 +191,10 @@ export class State {
 export const put = (table: string, row: { id: number }): RowChange => ({ table, key: row.id, row });
 export const drop = (table: string, key: number): RowChange => ({ table, key, row: null });
 
-/** What is done is done: a file that nobody needs any more and that cannot be removed only takes space. */
+/**
+ * Remove files that nobody needs any more. One that cannot be removed is no reason to fail what is done: the next engine
+ * finds that no row names it.
+ */
 export function* removeFiles(state: State, files: readonly PoolFile[]): Plan<void> {
   for (const file of files) {
     try {

@@ -42,15 +42,15 @@ export function* syncTarget(
   request: string,
   check: () => { source: Volume; target: Volume },
 ): Plan<void> {
-  const source = yield* state.structure.run(
+  const { source, target } = yield* state.structure.run(
     (function* () {
       const { source, target } = check();
-      if (request !== '' && mapping.row.request === request) return source; // the same wish, twice at a time
+      if (request !== '' && mapping.row.request === request) return { source, target }; // the same wish, twice at a time
       yield* syncNow(state, mapping, request, source, target);
-      return source;
+      return { source, target };
     })(),
   );
-  yield* flushSource(state, source);
+  yield* flushSource(state, source, target);
   state.listener.mappingChanged(mapping.row.id);
 }
 

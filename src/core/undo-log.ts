@@ -79,6 +79,11 @@ export class UndoLog {
   seq = 1;
   head = 0;
   commits = 0;
+  /** What keeps checkpoints from making room, since the last one that did. */
+  stalled: FlashCopyError | null = null;
+  private stalls = 0;
+  /** How many wait for room. */
+  waiting = 0;
   /** Somebody should make room. Set by the owner. */
   onPressure: () => void = () => {};
   private readonly runner: Runner;
@@ -97,6 +102,11 @@ export class UndoLog {
     this.slots = arena.logSlots;
   }
 
+  /** Why it takes no more records. */
+  get failure(): string | null {
+    return this.failed === null ? null : this.failed.message;
+  }
+
   get usedSlots(): number {
     const oldest = this.records[0];
     if (oldest === undefined) return 0;
@@ -112,10 +122,20 @@ export class UndoLog {
     return need;
   }
 
-  /** Wait until there may be more room. Not inside a gate, and without grain locks. */
+  /**
+   * Wait until there may be more room. Not inside a gate, and without grain locks. Throws while nothing can make room: a
+   * host is told of a disk that fails, and not left to wait for it.
+   */
   *room(): Plan<void> {
+    const before = this.stalls;
     this.onPressure();
+    this.waiting++;
     yield this.cutSignal;
+    this.waiting--;
+    // An attempt since this one began to wait.
+    if (this.stalled === null || this.stalls === before) return;
+    const { code, message } = this.stalled;
+    throw new FlashCopyError(code, `the undo log cannot be emptied: ${message}`);
   }
 
   *reserve(payloadSlots: number): Plan<number> {
@@ -128,6 +148,13 @@ export class UndoLog {
 
   unreserve(slots: number): void {
     this.reserved -= slots;
+    this.runner.fire(this.cutSignal);
+  }
+
+  /** A checkpoint has failed, or has not. Those who wait for room look again. */
+  stall(error: FlashCopyError | null): void {
+    this.stalled = error;
+    this.stalls++;
     this.runner.fire(this.cutSignal);
   }
 
@@ -269,6 +296,16 @@ export class UndoLog {
       this.arena.setSlot(at / 2, false);
       volume.logged.set(g, at + 1);
       volume.unfilled--;
+    }
+  }
+
+  /** The data file cannot be trusted to have what it was filled with: the log's copies count again. */
+  unfill(volume: Volume): void {
+    for (const [g, at] of volume.logged) {
+      if ((at & 1) === 0) continue;
+      this.arena.setSlot((at - 1) / 2, true);
+      volume.logged.set(g, at - 1);
+      volume.unfilled++;
     }
   }
 

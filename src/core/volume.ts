@@ -70,6 +70,11 @@ export class Volume {
   removed = false;
   /** Why this engine does not serve it, though nothing of it is lost: damage found at the start. Never in the catalog. */
   suspended = '';
+  /**
+   * Why it was broken or taken offline, from that moment on: the catalog follows. Apart from the row, because other
+   * changes of the row may be under way.
+   */
+  broken = '';
   private readonly arena: Arena;
 
   constructor(row: VolumeRow, runner: Runner, arena: Arena) {
@@ -99,11 +104,21 @@ export class Volume {
   }
   /** Why there is no host I/O; '': there is. */
   get offline(): string {
-    return this.row.offline === '' ? this.suspended : this.row.offline;
+    return this.row.offline || this.broken || this.suspended;
   }
   get open(): Epoch | null {
     const last = this.epochs.at(-1);
     return last !== undefined && last.marks !== null ? last : null;
+  }
+
+  /** Who reads through it, at whatever distance. */
+  readers(): Volume[] {
+    return this.children.flatMap((child) => [child, ...child.readers()]);
+  }
+
+  /** B3: a flush of its data has failed. It is not flushed again, as if that could still mean anything. */
+  get unflushed(): boolean {
+    return this.row.unflushed === true;
   }
 
   /** Zeros from here on. A thin volume gives the space back, a thick one keeps it. */

@@ -9,7 +9,7 @@ import { cut, type Member } from './cut.ts';
 import { op, type Plan } from './ops.ts';
 import { COPY_RATE_DEFAULT } from './rate.ts';
 import type { MappingRow, VolumeRow } from './rows.ts';
-import { put, type State } from './state.ts';
+import { put, removeFiles, type State } from './state.ts';
 import { checkGrain, checkLabels, checkName, checkRate, checkSize, GRAIN_DEFAULT } from './validate.ts';
 import { Volume } from './volume.ts';
 
@@ -33,7 +33,7 @@ export function* createVolume(state: State, request: CreateVolume): Plan<Volume>
     state.volumes.set(row.id, volume);
   } catch (error) {
     state.names.delete(row.name);
-    yield op.remove(volume.file);
+    yield* removeFiles(state, [volume.file]);
     throw tooLarge(error, row.size) ?? error;
   } finally {
     state.runner.fire(state.nameSettled);
@@ -133,6 +133,8 @@ export function* createSnapshots(state: State, requests: CreateSnapshot[]): Plan
 }
 
 function sameSnapshot(existing: Volume, wanted: VolumeRow): Volume {
+  // Asked for again after its cut could not be made durable: it is not to be taken for made.
+  existing.checkOnline();
   // A source that has grown since does not make it another snapshot.
   return sameVolume(existing, { ...wanted, size: existing.row.size });
 }
@@ -192,7 +194,7 @@ function* cutNew(state: State, copies: NewCopy[], incremental: boolean): Plan<Vo
     for (const t of targets) {
       if (state.volumes.has(t.id)) continue; // the cut is made; what failed came after it
       state.names.delete(t.name);
-      yield op.remove(t.file);
+      yield* removeFiles(state, [t.file]);
     }
     throw error;
   } finally {

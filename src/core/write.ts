@@ -18,6 +18,7 @@ import { readContent } from './content.ts';
 import { flushVolume } from './flush.ts';
 import type { RangeLock } from './locks.ts';
 import { SLOT } from './log-record.ts';
+import { saveOffline } from './offline.ts';
 import { type Block, op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
 import type { LogEntry } from './undo-log.ts';
@@ -162,16 +163,21 @@ const put = (volume: Volume, offset: number, length: number, source: Source) =>
 function* giveToChildren(state: State, volume: Volume, first: number, end: number): Plan<void> {
   // As many grains at once as one record takes for all children.
   const step = Math.max(1, Math.floor(RECORD_BYTES / (volume.grain * Math.max(1, volume.children.length))));
-  for (let g = first; g < end; g += step) yield* giveSome(state, volume, g, Math.min(end, g + step));
+  for (let g = first; g < end; g += step) {
+    const stop = Math.min(end, g + step);
+    if (yield* giveSome(state, volume, g, stop)) continue;
+    for (let one = g; one < stop; one++) yield* giveSome(state, volume, one, one + 1);
+  }
 }
 
-function* giveSome(state: State, volume: Volume, first: number, end: number): Plan<void> {
+/** False: one of these grains cannot be read, and nothing was given. */
+function* giveSome(state: State, volume: Volume, first: number, end: number): Plan<boolean> {
   const locks: [Volume, RangeLock][] = [];
   const failWrite = volume.row.cowFailure === 'failWrite';
   try {
     for (const child of volume.children) {
       const stop = Math.min(end, child.grains);
-      if (first >= stop || child.holdsDurably(first, stop - first) || isDead(child)) continue;
+      if (first >= stop || child.holdsDurably(first, stop - first) || isDead(state, child)) continue;
       locks.push([child, yield* child.locks.take(first, stop - first)]);
     }
     const entries: LogEntry[] = [];
@@ -180,6 +186,7 @@ function* giveSome(state: State, volume: Volume, first: number, end: number): Pl
     markRegions(volume, epoch, first, end, entries);
     const children = locks.map(([child]) => child);
     const old = yield* oldContent(state, volume, children, first, end, entries);
+    if (old === 'unreadable') return false;
     try {
       if (failWrite) yield* fillFirst(entries);
       if (entries.length > 0) yield* state.log.append(entries);
@@ -188,6 +195,7 @@ function* giveSome(state: State, volume: Volume, first: number, end: number): Pl
     } finally {
       if (old !== null) state.memory.give(old);
     }
+    return true;
   } finally {
     for (const [v, lock] of locks) v.locks.give(lock);
   }
@@ -200,10 +208,24 @@ function* fillFirst(entries: LogEntry[]): Plan<void> {
       yield op.write(e.volume.file, e.first * e.volume.grain, e.count * e.volume.grain, e.block, e.start);
 }
 
-/** A broken snapshot that nobody reads through: it needs nothing any more. */
-const isDead = (child: Volume) => child.row.offline !== '' && child.children.length === 0;
+/** H2 for the child's bits. B4: where its flush fails it is offline, durably, and those that need what it held are too. */
+function* makeDurable(state: State, volume: Volume, child: Volume): Plan<void> {
+  try {
+    if (!child.unflushed) yield* flushVolume(state, child);
+  } catch (error) {
+    if (!child.unflushed || volume.row.cowFailure === 'failWrite') throw error;
+  }
+  if (state.unsaved.size > 0) for (const lost of [child, ...child.readers()]) yield* saveOffline(state, lost);
+}
 
-/** Entries that give every child what it lacks of grains [first, end); the block that they point into, if any. */
+/** A broken snapshot that nobody reads through: it needs nothing any more. */
+const isDead = (state: State, child: Volume) =>
+  child.row.offline !== '' && child.children.length === 0 && !state.unsaved.has(child);
+
+/**
+ * Entries that give every child what it lacks of grains [first, end); the block that they point into, if any. Where a
+ * single grain cannot be read, those that need it are broken; of several, it has to be found out which it is.
+ */
 function* oldContent(
   state: State,
   volume: Volume,
@@ -211,7 +233,7 @@ function* oldContent(
   first: number,
   end: number,
   entries: LogEntry[],
-): Plan<Block | null> {
+): Plan<Block | null | 'unreadable'> {
   let low = end;
   let high = first;
   for (const child of children) {
@@ -222,7 +244,7 @@ function* oldContent(
       !child.holdsDurably(first, stop - first) &&
       child.held.anySet(first, stop - first)
     )
-      yield* flushVolume(state, child);
+      yield* makeDurable(state, volume, child);
     if (child.held === null) continue;
     const lacks = child.held.nextClear(first, stop);
     if (lacks === stop) continue;
@@ -235,7 +257,8 @@ function* oldContent(
     yield* readContent(state, volume, low * volume.grain, (high - low) * volume.grain, block, 0);
   } catch (error) {
     state.memory.give(block);
-    yield* breakTargets(state, volume, children, first, end, error as Error);
+    if (end - first > 1) return 'unreadable';
+    yield* breakTargets(state, volume, children, first, error as Error);
     return null;
   }
   for (const child of children) {

@@ -7,7 +7,7 @@
  *   an error and stays as it was found; a catalog of a newer format is refused, untouched;
  * - a commit that meets a full disk changes nothing, after the reserve's space has been used up as well;
  * - B3: after any other failed write or flush every later commit fails, because what is on disk is unknown until the
- *   file is opened again.
+ *   file is opened again: the engine process ends (data-link.ts), and the next one opens it.
  *
  * Used by the main thread of the engine process, which holds the pool's lock: nobody else has the file open. SQLite's
  * exclusive mode keeps its index of the WAL in memory instead of a mapped file, where a full disk would mean SIGBUS.
@@ -136,6 +136,11 @@ export class Catalog {
       const failure = this.fail(error);
       if (!(failure instanceof IoError)) throw failure;
     }
+  }
+
+  /** Why no commit is possible any more; null: they are. */
+  get failure(): string | null {
+    return this.broken;
   }
 
   /** Nothing may be under way. The last close leaves one file, without WAL. */

@@ -97,7 +97,7 @@ export class DataLink {
         this.failed(message.id, new FlashCopyError(message.code as ErrorCode, message.message));
         break;
       case 'commit':
-        this.post({ kind: 'committed', id: message.id, errno: this.commit(message.changes) });
+        this.commit(message.id, message.changes);
         setImmediate(() => this.catalog.tidy());
         break;
       case 'changed':
@@ -132,15 +132,22 @@ export class DataLink {
     return waiting;
   }
 
-  /** 0, or the errno to fail the plan with. A bug in here must not leave the plan waiting. */
-  private commit(changes: Parameters<Catalog['commit']>[0]): number {
+  /** A bug in here must not leave the plan waiting. */
+  private commit(id: number, changes: Parameters<Catalog['commit']>[0]): void {
+    let errno = 0;
     try {
       this.catalog.commit(changes);
-      return 0;
     } catch (error) {
       log.error('commit failed', { error: String((error as Error).stack ?? error) });
-      return error instanceof IoError ? error.errno : EIO;
+      if (this.catalog.failure !== null) {
+        // Nobody knows whether it is on the disk. Whatever went on from here might rest on the wrong answer, as a host's
+        // write after a cut that is there or not: only who opens the catalog again can go on.
+        this.fail(`a commit failed, and what the catalog has is not known: ${this.catalog.failure}`);
+        return;
+      }
+      errno = error instanceof IoError ? error.errno : EIO;
     }
+    this.post({ kind: 'committed', id, errno });
   }
 
   private fail(reason: string): void {

@@ -159,7 +159,7 @@ class Supervisor {
         return 0;
       }
       // Killed while it served: that was somebody outside, and says nothing about the next one.
-      const killed = (served || this.everReady) && signal === 'SIGKILL';
+      const killed = failed === undefined && (served || this.everReady) && signal === 'SIGKILL';
       const delayMs = killed ? (served ? 0 : 100) : backoff.next(Date.now() - bornAt);
       const reason = failed?.message ?? (signal === null ? `exit code ${code}` : `signal ${signal}`);
       // While none has ever served, nobody is helped by trying on and on.

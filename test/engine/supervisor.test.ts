@@ -158,6 +158,18 @@ describe('supervisor', function () {
     assert.equal(await supervisor.ended, 0);
   });
 
+  it('says what an engine said before it ended itself, and does not take that for a kill from outside', async () => {
+    const supervisor = start('sick');
+    await ready(supervisor, 2);
+    assert.ok(supervisor.logged(/engine died.*"reason":"The catalog cannot be written\."/));
+    const { lives } = supervisor.having('start').at(-1)!['start'] as {
+      lives: { restarts: number; last: { reason: string } };
+    };
+    assert.deepEqual([lives.restarts, lives.last.reason], [1, 'Internal']);
+    supervisor.process.kill('SIGINT');
+    assert.equal(await supervisor.ended, 0);
+  });
+
   it('does not start again what cannot start: it says why and leaves nothing', async () => {
     const supervisor = start('fail');
     assert.equal(await supervisor.ended, 1);

@@ -23,8 +23,15 @@ const CHANGES_BLOCKS: ReadonlySet<IoKind> = new Set(['write', 'writev', 'punch']
 const ENOENT = 2;
 const RUNS_MAX = 64;
 
-/** I/Os of these kinds on these files fail; `times` counts down. */
-export type Fault = { kinds: readonly IoKind[]; path: RegExp; offset?: number; errno: number; times: number };
+/** I/Os of these kinds on these files fail; `times` counts down. `skip`: so many pass before. The catalog's path is ''. */
+export type Fault = {
+  kinds: readonly IoKind[];
+  path: RegExp;
+  offset?: number;
+  errno: number;
+  times: number;
+  skip?: number;
+};
 
 /** An I/O under way: parts of it that are still to happen, [from, to) in blocks of the op. */
 type Pending = {
@@ -62,6 +69,8 @@ export class SimDisk implements Driver {
   capacityBlocks = Number.POSITIVE_INFINITY;
   /** How often each kind was submitted. */
   readonly submitted = new Map<IoKind, number>();
+  /** How often a flush of each file was. */
+  readonly flushes = new Map<string, number>();
   /** Sometimes call a hole data, as a filesystem may. */
   vagueExtents = true;
   /** Called before something takes effect that no loss of power can take back. */
@@ -102,6 +111,7 @@ export class SimDisk implements Driver {
   submit(io: IoOp): void {
     assert(this.runner !== null, 'an I/O was submitted to a disk without an engine');
     this.submitted.set(io.kind, (this.submitted.get(io.kind) ?? 0) + 1);
+    if (io.kind === 'flush') this.flushes.set(io.file!.path, (this.flushes.get(io.file!.path) ?? 0) + 1);
     const pending: Pending = {
       io,
       file: io.file === null ? undefined : this.files.get(io.file.path),
@@ -122,7 +132,7 @@ export class SimDisk implements Driver {
       endAt = Math.max(endAt, this.lastCommitAt + 1);
       this.lastCommitAt = endAt;
     }
-    if (fault === 0) this.planParts(pending, endAt);
+    if (fault === 0 || io.kind === 'flush') this.planParts(pending, endAt);
     this.timeline.add(endAt, { pending, part: null });
   }
 
@@ -152,13 +162,21 @@ export class SimDisk implements Driver {
     return draw < 95 ? 20 + this.random.int(600) : this.random.int(20_000);
   }
 
+  /** Faults that have had their effect. */
+  injected: string[] = [];
+
   private faultOf(io: IoOp): number {
     for (const fault of this.faults) {
       if (fault.times === 0 || !fault.kinds.includes(io.kind) || !fault.path.test(io.file?.path ?? ''))
         continue;
       if (fault.offset !== undefined && (fault.offset < io.offset || fault.offset >= io.offset + io.length))
         continue;
+      if ((fault.skip ?? 0) > 0) {
+        fault.skip!--;
+        continue;
+      }
       fault.times--;
+      this.injected.push(`${io.kind} ${io.file?.path ?? 'catalog'} ${io.offset}`);
       return fault.errno;
     }
     return misaligned(io) ? EINVAL : 0;
@@ -189,7 +207,11 @@ export class SimDisk implements Driver {
     if (at < 0) return;
     if (pending.result >= 0 && MAKES_DURABLE.has(pending.io.kind)) this.beforeDurable();
     pending.parts.splice(at, 1);
-    if (pending.result < 0) return;
+    if (pending.result < 0) {
+      // What it should have made durable is lost, and no later flush will say so.
+      if (pending.io.kind === 'flush') pending.file?.failFlush(pending.submittedAt);
+      return;
+    }
     if (pending.change.order === 0) pending.change.order = this.order++;
     pending.result = this.perform(pending, part[0], part[1]);
   }

@@ -57,6 +57,8 @@ export class SimFile {
   private readonly reserved = new Set<number>();
   private readonly kept = new Map<number, Content>();
   private readonly later = new Map<number, Version[]>();
+  /** Changed in the cache only, since a flush failed. */
+  private readonly forgotten = new Set<number>();
 
   constructor(size: number) {
     this.size = size;
@@ -153,6 +155,20 @@ export class SimFile {
     }
   }
 
+  /**
+   * A flush that failed: what it was to make durable is in the cache as before, but neither the disk nor a later flush
+   * knows of it any more.
+   */
+  failFlush(submittedAt: number): void {
+    for (const [block, versions] of this.later) {
+      const last = versions.findLastIndex((version) => version.by.endedAt < submittedAt);
+      if (last < 0) continue;
+      this.forgotten.add(block);
+      if (last === versions.length - 1) this.later.delete(block);
+      else versions.splice(0, last + 1);
+    }
+  }
+
   /** The changes that a loss of power could undo. */
   volatileChanges(): Set<Change> {
     const changes = new Set<Change>();
@@ -162,6 +178,9 @@ export class SimFile {
   }
 
   losePower(survival: Survival): void {
+    for (const block of this.forgotten)
+      if (!this.later.has(block)) this.set(block, this.kept.get(block) ?? null);
+    this.forgotten.clear();
     for (const [block, versions] of this.later) {
       let content = this.kept.get(block) ?? null;
       for (const version of versions) {

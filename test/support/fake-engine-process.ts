@@ -5,6 +5,7 @@
  *   busy     is ready, and refuses to stop unless it is forced
  *   fail     says that the pool is damaged, and ends
  *   crash    is ready and ends with code 3; the fourth one serves
+ *   sick     is ready, says what has become of its disk and kills itself; the second one serves
  *
  * Prints one JSON line to stdout for what it was told.
  */
@@ -45,5 +46,13 @@ process.on('message', (message: ToEngine) => {
     show({ runs, fuse: fs.readlinkSync('/proc/self/fd/3'), lock: fs.readlinkSync('/proc/self/fd/5') });
     tell({ kind: 'ready' });
     if (mode === 'crash' && runs < 4) process.exit(3);
+    if (mode === 'sick' && runs < 2) {
+      const sick: ToSupervisor = {
+        kind: 'failed',
+        code: 'Internal',
+        message: 'The catalog cannot be written.',
+      };
+      process.send!(sick, () => process.kill(process.pid, 'SIGKILL'));
+    }
   }
 });

@@ -1,0 +1,239 @@
+/**
+ * The core on a disk that fails: what each fault costs, and what it does not. The disk of the simulation forgets what a
+ * failed flush should have made durable, so that whoever trusts a later one is found out by the next loss of power.
+ *
+ *   npm run test:faults                              every I/O of the scenario, instead of every fourth
+ *   FAULT=217 npx mocha test/core/faults.test.ts     one I/O of the scenario alone
+ */
+import assert from 'node:assert/strict';
+import { EIO, ENOSPC } from '../../src/base/errors.ts';
+import { FaultyPool } from '../sim/faulty-pool.ts';
+import { BLOCK } from '../sim/sim-file.ts';
+
+const ALL = ['read', 'write', 'writev', 'flush', 'punch', 'extents', 'create', 'resize', 'remove'] as const;
+
+describe('A disk that fails', () => {
+  it('at one grain of a source breaks the snapshot that needs it, says where, and no other', () => {
+    const pool = new FaultyPool(1);
+    for (const name of ['v', 'w']) pool.volume(name);
+    pool.snapshot('v-old', 'v');
+    pool.write('v', 5);
+    pool.snapshot('v-new', 'v');
+    pool.snapshot('w-new', 'w');
+    const file = pool.fileOf('v');
+    pool.fail({ kinds: ['read'], path: new RegExp(file), offset: 9 * BLOCK, errno: EIO, times: 9 });
+    pool.write('v', 8, 3);
+    const { state, error } = pool.info('v-new');
+    assert.equal(state, 'suspended');
+    assert.equal(
+      error,
+      `grain 9 of v could not be copied: read of ${file} at byte ${9 * BLOCK} (${BLOCK} bytes) failed: EIO`,
+    );
+    assert.equal(pool.core.mapping('v-new').state, 'suspended');
+    // The older one had to get it through the newer; it shows other grains, but not that instant.
+    assert.match(pool.info('v-old').error, /grain 9 of v could not be copied/);
+    for (const name of ['v', 'w', 'w-new']) assert.equal(pool.info(name).state, 'online', name);
+    assert.ok(pool.logged('a copy is broken', { target: 'v-new', reason: error }));
+    pool.fail();
+    pool.verify();
+    pool.dieAndLosePower();
+  });
+
+  it('at a grain that only the newest snapshot lacks leaves the older one whole', () => {
+    const pool = new FaultyPool(2);
+    pool.volume('v');
+    pool.snapshot('old', 'v');
+    pool.write('v', 5);
+    pool.snapshot('new', 'v');
+    pool.fail({
+      kinds: ['read'],
+      path: new RegExp(pool.fileOf('v')),
+      offset: 5 * BLOCK,
+      errno: EIO,
+      times: 9,
+    });
+    pool.write('v', 4, 3);
+    assert.deepEqual([pool.info('old').state, pool.info('new').state], ['online', 'suspended']);
+    pool.fail();
+    pool.verify();
+    pool.dieAndLosePower();
+  });
+
+  it('fails the write instead, where the volume says failWrite', () => {
+    const pool = new FaultyPool(3);
+    pool.volume('v', { cowFailure: 'failWrite' });
+    pool.snapshot('s', 'v');
+    pool.fail({
+      kinds: ['read'],
+      path: new RegExp(pool.fileOf('v')),
+      offset: 5 * BLOCK,
+      errno: EIO,
+      times: 9,
+    });
+    assert.match(pool.writeFails('v', 5), /read of .* at byte 20480 .* failed: EIO/);
+    pool.write('v', 6);
+    assert.equal(pool.info('s').state, 'online');
+    pool.fail();
+    pool.write('v', 5);
+    pool.verify();
+    pool.dieAndLosePower();
+  });
+
+  it('at a flush takes the volume offline for good; it is not flushed again, and its snapshots are served', () => {
+    const pool = new FaultyPool(4);
+    pool.volume('v');
+    pool.write('v', 1);
+    pool.snapshot('s', 'v');
+    pool.write('v', 1, 4);
+    const file = pool.fileOf('v');
+    pool.fail({ kinds: ['flush'], path: new RegExp(file), errno: EIO, times: 1 });
+    assert.match(pool.flushFails('v'), /flush of .* failed: EIO/);
+    const { state, error } = pool.info('v');
+    assert.deepEqual(
+      [state, error],
+      ['suspended', `a flush of its data failed: flush of ${file} failed: EIO`],
+    );
+    assert.match(pool.writeFails('v', 3), /offline/);
+    assert.match(pool.flushFails('v'), /offline/);
+    const flushes = pool.flushesOf(file);
+    pool.churnLog('other');
+    pool.verify();
+    pool.die();
+    assert.equal(pool.info('v').state, 'suspended');
+    pool.churnLog('other');
+    assert.equal(pool.flushesOf(file), flushes);
+    pool.dieAndLosePower();
+    assert.equal(pool.info('s').state, 'online');
+  });
+
+  it("at a copy's flush breaks that copy only, and the undo log goes on being emptied", () => {
+    const pool = new FaultyPool(5);
+    pool.volume('v');
+    pool.snapshot('old', 'v');
+    pool.write('v', 0, 8);
+    pool.clone('copy', 'v', 0);
+    pool.write('v', 4, 8);
+    const file = pool.fileOf('copy');
+    pool.fail({ kinds: ['flush'], path: new RegExp(file), errno: EIO, times: 1 });
+    pool.write('copy', 20, 2);
+    assert.match(pool.flushFails('copy'), /failed: EIO/);
+    assert.deepEqual(
+      ['v', 'old', 'copy'].map((name) => pool.info(name).state),
+      ['online', 'online', 'suspended'],
+    );
+    assert.equal(pool.core.mapping('copy').state, 'suspended');
+    assert.match(pool.core.mapping('copy').error, /flush of volumes\/\d+\.data failed: EIO/);
+    const flushes = pool.flushesOf(file);
+    pool.churnLog('v');
+    pool.verify();
+    pool.dieAndLosePower();
+    assert.equal(pool.flushesOf(file), flushes);
+    assert.equal(pool.info('old').state, 'online');
+    pool.delete('copy');
+    pool.settle();
+    pool.verify();
+  });
+
+  it('at the cut of a snapshot does not have it reported, nor taken for made when it is asked for again', () => {
+    const pool = new FaultyPool(6);
+    pool.volume('v');
+    pool.write('v', 1);
+    pool.fail({ kinds: ['flush'], path: new RegExp(pool.fileOf('v')), errno: EIO, times: 1 });
+    assert.match(pool.snapshotFails('s', 'v'), /flush/);
+    assert.equal(pool.info('s').state, 'suspended');
+    assert.match(pool.snapshotFails('s', 'v'), /offline/);
+  });
+
+  it('under the background copy is told by the mapping; the copy goes on when the disk does', () => {
+    const pool = new FaultyPool(7);
+    pool.volume('v');
+    pool.fail({
+      kinds: ['read'],
+      path: new RegExp(pool.fileOf('v')),
+      offset: 7 * BLOCK,
+      errno: EIO,
+      times: 1e9,
+    });
+    pool.clone('copy', 'v', 150);
+    pool.wait(1000);
+    const { state, error } = pool.core.mapping('copy');
+    assert.equal(state, 'copying');
+    assert.match(error, /read of volumes\/\d+\.data at byte \d+ \(\d+ bytes\) failed: EIO/);
+    pool.fail();
+    pool.settle();
+    assert.deepEqual([pool.core.mapping('copy').state, pool.core.mapping('copy').error], ['copied', '']);
+    pool.verify();
+  });
+
+  it('under the undo log fails writes that need it; reads and other volumes go on, and so does the next engine', () => {
+    const pool = new FaultyPool(8);
+    for (const name of ['v', 'plain']) pool.volume(name);
+    pool.snapshot('s', 'v');
+    pool.fail({ kinds: ['flush'], path: /^log$/, errno: EIO, times: 1 });
+    assert.match(pool.writeFails('v', 1), /the undo log takes no more records: flush of log failed: EIO/);
+    assert.match(pool.writeFails('v', 2), /the undo log takes no more records/);
+    pool.write('plain', 1);
+    assert.ok(pool.warnings().some((text) => /undo log.*EIO/.test(text)));
+    pool.verify();
+    pool.die();
+    pool.write('v', 1, 2);
+    assert.deepEqual(pool.warnings(), []);
+    pool.verify();
+    pool.dieAndLosePower();
+  });
+
+  it('under bitmaps fails checkpoints until it works again, and loses nothing', () => {
+    const pool = new FaultyPool(9);
+    pool.volume('v');
+    pool.snapshot('s', 'v');
+    pool.fail({ kinds: ['write'], path: /^bitmaps/, errno: EIO, times: 1e9 });
+    assert.match(pool.churnFails('v'), /write of bitmaps\/\d+\.\d+ at byte 0 .* failed: EIO/);
+    assert.ok(pool.warnings().some((text) => /bitmaps.*EIO/.test(text)));
+    assert.equal(pool.info('s').state, 'online');
+    pool.fail();
+    pool.churnLog('v');
+    pool.verify();
+    pool.dieAndLosePower();
+  });
+});
+
+describe('Every single I/O of a busy pool may fail, and what is served after it is right', () => {
+  const only = process.env['FAULT'];
+  const step = process.env['FAULTS'] === 'all' ? 1 : 4;
+  const cases = [
+    { name: 'EIO', errno: EIO, kinds: ALL, path: /./, times: 1 },
+    {
+      name: 'no space',
+      errno: ENOSPC,
+      kinds: ['write', 'create', 'punch'],
+      path: /^(volumes|bitmaps)/,
+      times: 1,
+    },
+    {
+      name: 'no space from there on',
+      errno: ENOSPC,
+      kinds: ['write', 'create', 'punch'],
+      path: /^(volumes|bitmaps)/,
+      times: 1e9,
+    },
+    { name: 'no space for a commit', errno: ENOSPC, kinds: ['commit'], path: /^$/, times: 1 },
+    {
+      name: 'no space for any commit from there on',
+      errno: ENOSPC,
+      kinds: ['commit'],
+      path: /^$/,
+      times: 1e9,
+    },
+  ] as const;
+  for (const { name, ...fault } of cases) {
+    it(name, () => {
+      let injected = 0;
+      for (let at = Number(only ?? 0); FaultyPool.scenario(at, { ...fault, skip: at }); at += step) {
+        injected += 1;
+        if (only !== undefined) return;
+      }
+      assert.ok(injected > 40, `${injected}`);
+      console.log(`      ${injected} faults injected, 0 violations`);
+    }).timeout(600_000);
+  }
+});

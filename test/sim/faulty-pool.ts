@@ -1,0 +1,333 @@
+/**
+ * A pool on a simulated disk with faults, and what each of its volumes may show: one thing, or, where a write failed, the
+ * old or the new. One operation at a time, so that this is easily said.
+ */
+import type { CreateVolume, MappingInfo } from '../../src/base/model.ts';
+import type { CoreVolumeInfo } from '../../src/core/info.ts';
+import { op, type Plan } from '../../src/core/ops.ts';
+import { Random } from './random.ts';
+import type { Fault } from './sim-disk.ts';
+import { BLOCK } from './sim-file.ts';
+import { SimWorld } from './sim-world.ts';
+
+const GRAINS = 64;
+const LOG_BLOCKS = 1400;
+
+type Cells = Set<number>[];
+
+export class FaultyPool {
+  readonly world: SimWorld;
+  readonly #shows = new Map<string, Cells>();
+  #tag = 0;
+
+  constructor(seed: number) {
+    this.world = new SimWorld(new Random(seed), LOG_BLOCKS * BLOCK);
+    this.world.open();
+  }
+
+  /** What the engine says, without any I/O. */
+  readonly core = {
+    volumes: (): CoreVolumeInfo[] => this.#instantly(this.world.core.listVolumes()),
+    mapping: (name: string): MappingInfo => this.#instantly(this.world.core.getMapping(name)),
+    mappings: (): MappingInfo[] => this.#instantly(this.world.core.listMappings()),
+  };
+
+  info(name: string): CoreVolumeInfo {
+    return this.#instantly(this.world.core.getVolume(name));
+  }
+
+  fileOf(name: string): string {
+    return this.info(name).file;
+  }
+
+  warnings(): string[] {
+    return this.#instantly(this.world.core.pool()).warnings;
+  }
+
+  logged(message: string, fields: object): boolean {
+    return this.world.log.some(
+      (line) => line.message === message && JSON.stringify(line.fields) === JSON.stringify(fields),
+    );
+  }
+
+  fail(...faults: Fault[]): void {
+    this.world.disk.faults = faults;
+  }
+
+  /** How often the file's flush was asked of the disk. */
+  flushesOf(file: string): number {
+    return this.world.disk.flushes.get(file) ?? 0;
+  }
+
+  volume(name: string, more: Partial<CreateVolume> = {}): void {
+    const request = { name, sizeBytes: GRAINS * BLOCK, grainBytes: BLOCK, ...more };
+    if (this.#try(this.world.core.createVolume(request)) !== null) return;
+    this.#shows.set(
+      name,
+      Array.from({ length: GRAINS }, () => new Set([0])),
+    );
+    this.write(name, 0, GRAINS);
+  }
+
+  write(name: string, first: number, count = 1): void {
+    const error = this.#write(name, first, count);
+    if (error !== null) throw error;
+  }
+
+  writeFails(name: string, first: number, count = 1): string {
+    return told(this.#write(name, first, count), `a write to ${name}`);
+  }
+
+  /** It may fail, or not. */
+  attempt(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      if (!(error as { code?: string }).code) throw error;
+    }
+  }
+
+  flush(name: string): void {
+    const error = this.#flush(name);
+    if (error !== null) throw error;
+  }
+
+  flushFails(name: string): string {
+    return told(this.#flush(name), `a flush of ${name}`);
+  }
+
+  snapshot(name: string, source: string): void {
+    const error = this.#cut(name, source, this.world.core.createSnapshots([{ name, source, copyRate: 0 }]));
+    if (error !== null) throw error;
+  }
+
+  snapshotFails(name: string, source: string): string {
+    return told(
+      this.#cut(name, source, this.world.core.createSnapshots([{ name, source }])),
+      `snapshot ${name}`,
+    );
+  }
+
+  clone(name: string, source: string, copyRate: number): void {
+    const request = { name, sizeBytes: 0, copyRate, incremental: true };
+    const error = this.#cut(name, source, this.world.core.cloneVolume(source, request));
+    if (error !== null) throw error;
+  }
+
+  sync(mapping: string): void {
+    const { source, target, cutAt } = this.core.mapping(mapping);
+    const shown = copyOf(this.#shows.get(source)!);
+    const error = this.#try(this.world.core.syncMapping(mapping));
+    if (this.core.mapping(mapping).cutAt !== cutAt) this.#shows.set(target, shown);
+    if (error !== null) throw error;
+  }
+
+  delete(name: string): void {
+    const { core } = this.world;
+    const isSnapshot = this.info(name).kind === 'snapshot';
+    const error = this.#try(isSnapshot ? core.deleteSnapshot(name) : core.deleteVolume(name));
+    if (!this.core.volumes().some((volume) => volume.name === name)) this.#shows.delete(name);
+    if (error !== null) throw error;
+  }
+
+  grow(name: string, grains: number): void {
+    const error = this.#try(this.world.core.growVolume(name, grains * BLOCK));
+    const cells = this.#shows.get(name)!;
+    for (let g = cells.length; g < this.info(name).sizeBytes / BLOCK; g++) cells.push(new Set([0]));
+    if (error !== null) throw error;
+  }
+
+  wait(ms: number): void {
+    this.world.runner.runFor(ms);
+  }
+
+  /** Copies and reclaiming come to their end. */
+  settle(): void {
+    const busy = (): boolean =>
+      this.#instantly(this.world.core.pool()).retired > 0 ||
+      this.core.mappings().some(({ state, copyRate }) => state === 'copying' && copyRate > 0);
+    this.world.runner.run('settle', waitWhile(busy));
+  }
+
+  /** The whole log is written several times over, so that its oldest records have to go. */
+  churnLog(name: string): void {
+    this.attempt(() => this.volume(name));
+    for (let round = 0; round < 2 * Math.ceil(LOG_BLOCKS / GRAINS); round++) {
+      this.snapshot('churn', name);
+      this.write(name, 0, GRAINS);
+      this.delete('churn');
+    }
+  }
+
+  churnFails(name: string): string {
+    try {
+      this.churnLog(name);
+    } catch (error) {
+      this.attempt(() => this.delete('churn'));
+      return (error as Error).message;
+    }
+    throw new Error('the log was emptied all the same');
+  }
+
+  /** Everything that is online shows what it may show. */
+  verify(): void {
+    for (const { name, state, error } of this.core.volumes()) {
+      if (state !== 'online') {
+        if (error === '') throw new Error(`${name} is ${state} and does not say why`);
+        continue;
+      }
+      const cells = this.#shows.get(name);
+      if (cells === undefined) throw new Error(`${name} is there and should not be`);
+      const block = { bytes: new Uint8Array(cells.length * BLOCK), address: 0 };
+      const { core, runner } = this.world;
+      runner.run(`read ${name}`, core.read(core.volumeByName(name)!, 0, block.bytes.length, block, 0));
+      cells.forEach((tags, g) => {
+        const seen = new Uint32Array(block.bytes.buffer, g * BLOCK, 1)[0]!;
+        if (!tags.has(seen)) throw new Error(`${name} grain ${g} shows ${seen} instead of ${[...tags]}`);
+        tags.clear();
+        tags.add(seen);
+      });
+    }
+    for (const name of this.#shows.keys()) this.info(name);
+  }
+
+  die(): void {
+    this.world.processDeath();
+    this.fail();
+    this.world.open();
+    this.verify();
+  }
+
+  /** Everything that can be flushed is; then the process dies, then the machine. */
+  dieAndLosePower(): void {
+    for (const { name, state, kind } of this.core.volumes())
+      if (state === 'online' && kind === 'volume') this.flush(name);
+    this.die();
+    const before = this.core.volumes().filter(({ state }) => state === 'online');
+    this.world.losePower();
+    this.world.open();
+    this.verify();
+    for (const { name } of before)
+      if (this.info(name).state !== 'online')
+        throw new Error(`${name} was lost with the power: ${this.info(name).error}`);
+  }
+
+  /** Some of everything, with a fault in it. False: it was never met. */
+  static scenario(seed: number, fault: Fault): boolean {
+    const pool = new FaultyPool(1000 + (seed % 7));
+    const bystanders = ['calm', 'calm-s'];
+    for (const name of ['v', 'calm']) pool.volume(name);
+    pool.snapshot('calm-s', 'calm');
+    const files = bystanders.map((name) => pool.fileOf(name));
+    pool.fail(fault);
+    const acts: (() => void)[] = [
+      () => pool.volume('w'),
+      () => pool.snapshot('s1', 'v'),
+      () => pool.write('v', 3, 5),
+      () => pool.write('calm', 7, 2),
+      () => pool.clone('c', 'v', 150),
+      () => pool.write('v', 10, 20),
+      () => pool.snapshot('s2', 'v'),
+      () => pool.write('c', 12, 4),
+      () => pool.write('v', 5, 9),
+      () => pool.flush('v'),
+      () => pool.flush('c'),
+      () => pool.snapshot('cs', 'c'),
+      () => pool.write('v', 30, 10),
+      () => pool.sync('c'),
+      () => pool.write('v', 30, 3),
+      () => pool.write('c', 33, 3),
+      () => pool.grow('v', 72),
+      () => pool.delete('s1'),
+      () => pool.churnLog('v'),
+      () => pool.write('v', 60, 12),
+      () => pool.flush('v'),
+    ];
+    for (const act of acts) {
+      pool.attempt(act);
+      pool.wait(20);
+    }
+    const met = pool.world.disk.injected.length > 0;
+    const where = `fault ${seed}, ${pool.world.disk.injected[0]}`;
+    try {
+      pool.verify();
+      // All volumes have their old grains in the one log: one that cannot be read there may be anybody's.
+      const hit = pool.world.disk.injected.some(
+        (text) => text.startsWith('read log') || files.some((file) => text.includes(file)),
+      );
+      for (const name of hit ? [] : bystanders)
+        if (pool.info(name).state !== 'online')
+          throw new Error(`${name} is offline: ${pool.info(name).error}`);
+      pool.die();
+      pool.dieAndLosePower();
+      pool.settle();
+      pool.verify();
+    } catch (error) {
+      throw new Error(
+        `${where}: ${(error as Error).stack}\n${JSON.stringify(pool.world.log.slice(0, 6), null, 1)}`,
+      );
+    }
+    return met;
+  }
+
+  #write(name: string, first: number, count: number): Error | null {
+    const { core } = this.world;
+    const volume = core.volumeByName(name);
+    if (volume === undefined || (first + count) * BLOCK > volume.sizeBytes)
+      return Object.assign(new Error('no such place'), { code: 'VolumeNotFound' });
+    const block = { bytes: new Uint8Array(count * BLOCK), address: 0 };
+    const tags = Array.from({ length: count }, () => ++this.#tag);
+    const words = new Uint32Array(block.bytes.buffer);
+    tags.forEach((tag, i) => void words.fill(tag, (i * BLOCK) / 4, ((i + 1) * BLOCK) / 4));
+    const error = this.#try(core.write(volume, first * BLOCK, count * BLOCK, block, 0));
+    tags.forEach((tag, i) => {
+      const cell = this.#shows.get(name)![first + i]!;
+      if (error === null) cell.clear();
+      cell.add(tag);
+    });
+    return error;
+  }
+
+  #flush(name: string): Error | null {
+    const volume = this.world.core.volumeByName(name);
+    if (volume === undefined) return Object.assign(new Error('no such volume'), { code: 'VolumeNotFound' });
+    return this.#try(this.world.core.flush(volume));
+  }
+
+  #cut(name: string, source: string, plan: Plan<unknown>): Error | null {
+    const before = this.#shows.get(source);
+    if (before === undefined) return Object.assign(new Error('no such volume'), { code: 'VolumeNotFound' });
+    const shown = copyOf(before);
+    const existed = this.#shows.has(name);
+    const error = this.#try(plan);
+    if (!existed && this.core.volumes().some((volume) => volume.name === name)) this.#shows.set(name, shown);
+    return error;
+  }
+
+  #try(plan: Plan<unknown>): Error | null {
+    try {
+      this.world.runner.run('act', plan);
+      return null;
+    } catch (error) {
+      if (!(error as { code?: string }).code) throw error;
+      return error as Error;
+    }
+  }
+
+  #instantly<T>(plan: Plan<T>): T {
+    const step = plan.next(0);
+    if (!step.done) throw new Error('a plan that only tells what is there did I/O');
+    return step.value;
+  }
+}
+
+const copyOf = (cells: Cells): Cells => cells.map((tags) => new Set(tags));
+
+function told(error: Error | null, what: string): string {
+  if (error === null) throw new Error(`${what} went well`);
+  return error.message;
+}
+
+function* waitWhile(busy: () => boolean): Plan<void> {
+  while (busy()) yield op.sleep(10);
+}
