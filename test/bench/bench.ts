@@ -6,6 +6,7 @@
  *
  * Prints as it goes, then what was to be reached and what was, and writes docs/benchmarks.md. Leaves nothing behind.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -146,6 +147,16 @@ async function surroundings(bench: Bench): Promise<string[]> {
   ];
 }
 
+/** Written by hand, and kept: from this heading to the end. */
+const BY_HAND = '## Where a target is missed';
+
+function byHand(output: string): string {
+  if (!existsSync(output)) return '';
+  const text = readFileSync(output, 'utf8');
+  const at = text.indexOf(BY_HAND);
+  return at < 0 ? '' : text.slice(at);
+}
+
 async function writeDocument(bench: Bench, output: string): Promise<void> {
   const text = [
     '# Benchmarks',
@@ -155,6 +166,7 @@ async function writeDocument(bench: Bench, output: string): Promise<void> {
     ...(await surroundings(bench)),
     '',
     ...[verdictTable(bench.verdicts), ...bench.tables].map(tableAsMarkdown),
+    byHand(output),
   ];
   await mkdir(path.dirname(output), { recursive: true });
   await writeFile(output, text.join('\n'));
