@@ -45,9 +45,11 @@ async function untilReady(cluster: Cluster, component: Component, node: string, 
   );
 }
 
-/** Kills the processes of a node that are called so, at once and without their knowing. */
+/** Kills the processes of a node that are called so, at once and without their knowing; when there are some. */
 export async function killInPod(cluster: Cluster, node: string, pattern: string): Promise<void> {
-  await cluster.node(node).run(['pkill', '-KILL', '-f', pattern]);
+  const killed = async () =>
+    (await cluster.node(node).attempt(['pkill', '-KILL', '-f', pattern])).status === 0;
+  await until(`${pattern} of ${node} is killed`, killed, PATIENCE_MS, 100);
 }
 
 /** All controllers at once, without a word. */
