@@ -5,7 +5,7 @@
 import { FlashCopyError, IoError } from '../base/errors.ts';
 import { clean, differing, leaveTree } from './leave.ts';
 import { takeOffline } from './offline.ts';
-import { op, type Plan } from './ops.ts';
+import type { Plan } from './ops.ts';
 import type { State } from './state.ts';
 import type { Volume } from './volume.ts';
 
@@ -36,7 +36,7 @@ export function* breakTargets(
 export function* breakForSpace(state: State, target: Volume, error: Error): Plan<void> {
   if (target.removed) return;
   yield* takeOffline(state, target, `it cannot have what it needs: ${error.message}`);
-  if (yield* giveToReaders(state, target, true)) yield op.punch(target.file, 0, target.grains * target.grain);
+  if (yield* giveToReaders(state, target, true)) yield target.zero(0, target.grains * target.grain);
 }
 
 /**

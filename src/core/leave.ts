@@ -181,11 +181,13 @@ export function* clean(
       try {
         copied = yield* hydratePieces(state, child, budget, next);
       } catch (error) {
-        // No room: what was given already may make some.
-        if (!punch || since === 0 || (error as { code?: string }).code !== 'OutOfSpace') throw error;
-        yield* flushVolume(state, child);
-        yield* punchGiven(state, leaver, 0, leaver.grains);
-        since = 0;
+        if (!punch || (error as { code?: string }).code !== 'OutOfSpace') throw error;
+        // No room: what was given already may make some, and the reserve is for the first of it.
+        if (since > 0) {
+          yield* flushVolume(state, child);
+          yield* punchGiven(state, leaver, 0, leaver.grains);
+          since = 0;
+        } else if (!state.space.giveReserve()) throw error;
         g = from;
         ended = false;
         continue;
@@ -258,7 +260,13 @@ function* punchGiven(state: State, leaver: Volume, from: number, to: number): Pl
     }
     if (leaver.children.every((c) => c.holdsDurably(g, Math.max(0, Math.min(end, c.grains) - g)))) {
       state.log.noteFilled(leaver, g, end - g);
-      punches.push(op.punch(leaver.file, g * grain, (end - g) * grain));
+      // A thick one that stays keeps its space.
+      const whole = leaver.row.retired;
+      punches.push(
+        whole
+          ? op.punch(leaver.file, g * grain, (end - g) * grain)
+          : leaver.zero(g * grain, (end - g) * grain),
+      );
       if (punches.length === PUNCHES) yield punches.splice(0);
     }
     g = end;

@@ -20,6 +20,8 @@ export interface Clock {
 export interface Space {
   /** What the pool's filesystem has left now. */
   freeBytes(): number;
+  /** Gives up some of what the pool keeps for this case. False: there is none left. */
+  giveReserve(): boolean;
 }
 
 export interface Listener {

@@ -5,7 +5,8 @@
  * - a commit is all or nothing, and durable when it returns (WAL, synchronous=FULL);
  * - B1: each row has a checksum; a damaged row is reported by table, key and file and never guessed; a damaged file is
  *   an error and stays as it was found; a catalog of a newer format is refused, untouched;
- * - a commit that meets a full disk changes nothing, after the reserve's space has been used up as well;
+ * - a commit that meets a full disk uses the WAL anew from its beginning, which takes no space, then the reserve; it
+ *   changes nothing if all that is used up;
  * - B3: after any other failed write or flush every later commit fails, because what is on disk is unknown until the
  *   file is opened again: the engine process ends (data-link.ts), and the next one opens it.
  *
@@ -16,7 +17,7 @@ import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { EIO, ENOSPC, IoError } from '../base/errors.ts';
+import { EIO, ENOSPC, FlashCopyError, IoError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import type { RowChange } from '../core/ops.ts';
 import {
@@ -59,7 +60,7 @@ export class Catalog {
   static open(poolDir: string): Catalog {
     const file = path.join(poolDir, 'catalog.db');
     if (fs.existsSync(file)) {
-      refuseNewer(file);
+      withRoom(poolDir, () => refuseNewer(file));
       refuseDamagedWal(file);
     }
     return told(file, () => new Catalog(poolDir, file));
@@ -110,13 +111,10 @@ export class Catalog {
   /** Applies all changes in one durable transaction, or none of them: then it throws an IoError. */
   commit(changes: readonly RowChange[]): void {
     if (this.broken !== null) throw new IoError(EIO, `commit (after ${this.broken})`, this.file);
-    try {
-      this.apply(changes);
-    } catch (error) {
-      if (primaryCode(error) !== SQLITE_FULL) throw this.fail(error);
-      if (!this.reserve.release()) throw new IoError(ENOSPC, 'commit', this.file);
-      log.warn('pool is full: the reserve is used for a commit', { file: this.file });
-      this.applyAgain(changes);
+    for (let tries = 1; !this.applied(changes); tries++) {
+      if (tries === 1) this.rewindWal();
+      else if (!this.reserve.release()) throw new IoError(ENOSPC, 'commit', this.file);
+      else if (tries === 2) log.warn('pool is full: the reserve is used for a commit', { file: this.file });
     }
     this.untidy += 1;
     this.restoreReserve();
@@ -130,11 +128,18 @@ export class Catalog {
     if (this.untidy < TIDY_COMMITS || this.broken !== null || !this.db.isOpen) return;
     this.untidy = 0;
     try {
+      this.rewindWal();
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error;
+    }
+  }
+
+  /** All of the WAL comes into the file, so that the next commit begins it anew: in the space that it has. */
+  private rewindWal(): void {
+    try {
       this.db.exec('PRAGMA wal_checkpoint(PASSIVE)');
     } catch (error) {
-      if (primaryCode(error) === SQLITE_FULL) return; // the WAL keeps it
-      const failure = this.fail(error);
-      if (!(failure instanceof IoError)) throw failure;
+      if (primaryCode(error) !== SQLITE_FULL) throw this.fail(error); // full: the WAL keeps it
     }
   }
 
@@ -145,6 +150,8 @@ export class Catalog {
 
   /** Nothing may be under way. The last close leaves one file, without WAL. */
   close(): void {
+    this.restoreAfter = 0;
+    this.restoreReserve();
     this.db.close();
   }
 
@@ -166,11 +173,13 @@ export class Catalog {
     }
   }
 
-  private applyAgain(changes: readonly RowChange[]): void {
+  /** Whether there was space for it. */
+  private applied(changes: readonly RowChange[]): boolean {
     try {
       this.apply(changes);
+      return true;
     } catch (error) {
-      if (primaryCode(error) === SQLITE_FULL) throw new IoError(ENOSPC, 'commit', this.file);
+      if (primaryCode(error) === SQLITE_FULL) return false;
       throw this.fail(error);
     }
   }
@@ -208,6 +217,18 @@ function refuseLost(poolDir: string, file: string): void {
   const data = fs.existsSync(volumes) ? fs.readdirSync(volumes) : [];
   if (data.length === 0) return;
   throw damaged(file, `it is missing or empty, yet ${volumes} holds the data of ${data.length} volumes`);
+}
+
+/** A look at a catalog with a WAL makes SQLite's index of it, a file: on a full disk there is none without the reserve. */
+function withRoom(poolDir: string, look: () => void): void {
+  try {
+    look();
+  } catch (error) {
+    if (!(error instanceof FlashCopyError) || !['IoError', 'OutOfSpace'].includes(error.code)) throw error;
+    // SQLite calls that an I/O error, and what the filesystem says is free may be for itself alone.
+    if (!new Reserve(poolDir).release()) throw error;
+    look();
+  }
 }
 
 function migrate(db: DatabaseSync, from: number): void {

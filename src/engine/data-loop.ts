@@ -24,6 +24,7 @@ import { Ring, type Token } from '../sys/ring.ts';
 import { mapSharedMemory } from '../sys/shm.ts';
 import { MemoryPool } from './memory-pool.ts';
 import type { DataThreadStart, ToData, ToMain } from './messages.ts';
+import { Reserve } from './reserve.ts';
 import { RingDriver } from './ring-driver.ts';
 
 function freeBytes(poolDir: string): number {
@@ -128,7 +129,10 @@ export class DataLoop {
     this.core = createCore({
       runner: this.runner,
       memory: new MemoryPool(),
-      space: { freeBytes: () => freeBytes(start.poolDir) },
+      space: {
+        freeBytes: () => freeBytes(start.poolDir),
+        giveReserve: () => new Reserve(start.poolDir).release(),
+      },
       clock: { now: () => Date.now(), micros: () => Math.floor(performance.now() * 1000) },
       listener: {
         mappingChanged: (mapping) => this.post({ kind: 'changed', mapping }),

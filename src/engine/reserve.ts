@@ -1,9 +1,13 @@
 /**
- * A file of zeros in the pool whose space the catalog may have when there is no other.
+ * A file of zeros in the pool whose space is given up, piece by piece, for what must succeed when there is no other.
  *
- * A full pool must still be able to commit: deleting a volume is a commit, and so is breaking a snapshot that has no
- * room left. The first commit that meets ENOSPC gives the reserve's space back to the filesystem and is tried again;
- * the reserve is made anew when the pool has several times its size free, so that it never takes the last space.
+ * A full pool must still be able to commit, because deleting a volume is a commit, and so is breaking a snapshot that has
+ * no room left; to write bitmaps, because the undo log is not cut without them, and host writes would wait for that for
+ * ever; and to move what others read out of a deleted volume. Whoever of these meets ENOSPC gives a piece back to the
+ * filesystem and tries again. In pieces, because others, who fill the pool, may be faster and take it. The reserve is
+ * made anew when the pool has several times its size free, so that it never takes the last space.
+ *
+ * Used by the main and the data thread: each call is complete in itself.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -11,6 +15,8 @@ import path from 'node:path';
 export const RESERVE_BYTES = 16 * 1024 * 1024;
 const FREE_BYTES_MIN = 4 * RESERVE_BYTES;
 const CHUNK_BYTES = 1024 * 1024;
+/** Given back at a time. */
+const PIECE_BYTES = 1024 * 1024;
 
 export class Reserve {
   private readonly file: string;
@@ -33,11 +39,11 @@ export class Reserve {
     return bavail * bsize >= FREE_BYTES_MIN;
   }
 
-  /** Gives its space back. False: there was none to give. */
+  /** Gives a piece back. False: there was none to give. */
   release(): boolean {
     const stat = fs.statSync(this.file, { throwIfNoEntry: false });
     if (stat === undefined || stat.blocks === 0) return false;
-    fs.truncateSync(this.file, 0);
+    fs.truncateSync(this.file, Math.max(0, Math.floor((stat.size - 1) / PIECE_BYTES) * PIECE_BYTES));
     return true;
   }
 
@@ -49,7 +55,7 @@ export class Reserve {
     } catch (error) {
       // Others took the space meanwhile. What was written is given back, and a later call tries again.
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-      this.release();
+      fs.truncateSync(this.file, 0);
     }
   }
 

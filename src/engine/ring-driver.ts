@@ -6,14 +6,16 @@
  * D2  Nothing here blocks the thread for long: allocating, flushing and removing are the ring's. Opening, creating an
  *     empty file, setting a size and looking for holes are done in place, because they are as short as a submission.
  * D3  A file that was created is found again after power loss: the file and its name are flushed before it is told.
+ * D4  Bitmaps take of the pool's reserve when there is no other space.
  */
 import { existsSync, fstatSync, ftruncateSync } from 'node:fs';
-import { assert, EIO } from '../base/errors.ts';
+import { assert, EIO, ENOSPC } from '../base/errors.ts';
 import type { DataRun, Driver, IoOp, PoolFile, Runner, Slice } from '../core/ops.ts';
 import { SEEK_DATA, SEEK_HOLE, seek } from '../sys/libc.ts';
 import { type Completion, type Ring, TIMED_OUT, type Token } from '../sys/ring.ts';
 import { markFile } from './file-marks.ts';
 import { errnoOf, FileTable } from './file-table.ts';
+import { Reserve } from './reserve.ts';
 
 const ENOENT = 2;
 const EINTR = 4;
@@ -25,6 +27,7 @@ const VECTORS_MAX = 1024;
 const PUNCH_HOLE_KEEP_SIZE = 3;
 const ZERO_RANGE_KEEP_SIZE = 0x11;
 const ALLOCATE = 0;
+const BITMAPS = 'bitmaps/';
 
 export type RingDriverOptions = {
   poolDir: string;
@@ -41,11 +44,13 @@ export class RingDriver implements Driver {
   private readonly ring: Ring;
   private readonly files: FileTable;
   private readonly commit: (io: IoOp) => void;
+  private readonly reserve: Reserve;
   private readonly idle: Pending[] = [];
 
   constructor(ring: Ring, options: RingDriverOptions) {
     this.ring = ring;
     this.files = new FileTable(options.poolDir, options);
+    this.reserve = new Reserve(options.poolDir);
     this.commit = options.commit;
   }
 
@@ -157,6 +162,12 @@ export class RingDriver implements Driver {
 
   private finish(pending: Pending, result: number): void {
     const { io } = pending;
+    if (result === -ENOSPC && io.file!.path.startsWith(BITMAPS) && this.reserve.release()) {
+      if (io.kind === 'create') pending.letGo(this.files);
+      pending.steps = null;
+      this.begin(pending);
+      return;
+    }
     pending.letGo(this.files);
     pending.steps = null;
     this.idle.push(pending);

@@ -55,6 +55,8 @@ export function childrenOf(pid: number): number[] {
 
 /** Making a pool writes its whole log, which takes a busy machine its time. */
 const START_MS = 60_000;
+/** With hundreds of volumes, on a busy machine. */
+const STOP_MS = 120_000;
 
 type Child = 'engine' | 'csi';
 
@@ -172,7 +174,7 @@ export class Standalone {
       // What was interrupted may have a device open for ever. A second SIGTERM stops the engine nevertheless.
       await until('it ends after SIGTERM', ended, 2000).catch(() => this.#supervisor.kill('SIGTERM'));
     }
-    await until('it ends after SIGTERM', ended, 20_000).catch((error: Error) => left.push(error.message));
+    await until('it ends after SIGTERM', ended, STOP_MS).catch((error: Error) => left.push(error.message));
     const status = this.#supervisor.exitCode ?? this.#supervisor.signalCode;
     if (left.length === 0 && status !== 0) left.push(`it ended with ${status}`);
     left.push(...(await this.#removeLeftovers(pids)));
