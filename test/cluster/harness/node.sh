@@ -53,6 +53,7 @@ settings() {
 }
 
 filesystems() {
+  local device
   mount --make-rprivate /
   mount -t proc proc /proc
   mount -t sysfs sysfs /sys
@@ -66,8 +67,11 @@ filesystems() {
   mount --bind "$directory/kubelet" /var/lib/kubelet
   mount --bind "$directory/containerd" /var/lib/containerd
   mount --bind "$directory/log" /var/log
-  # The device goes with the mount.
-  mount -o loop "$directory/disk" /var/lib/flashcopy
+  # Not by "mount -o loop", which asks all other devices' filesystems what they are, and one of them may not answer.
+  device=$(losetup --find --show "$directory/disk")
+  mount "$device" /var/lib/flashcopy
+  # It goes with the mount.
+  losetup --detach "$device"
   # What is mounted in a container with propagation is to be seen here, as on any machine.
   mount --make-rshared /
 }

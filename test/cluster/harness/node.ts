@@ -12,7 +12,7 @@ import type { NodeSpec } from './node-files.ts';
 import { ADDRESS, childOf, enginesWithin, nodeAddress, podNetwork, type Site } from './site.ts';
 
 const script = path.join(import.meta.dirname, 'node.sh');
-const START_MS = 60_000;
+const START_MS = 180_000;
 
 export class Node {
   readonly name: string;
