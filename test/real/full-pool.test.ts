@@ -111,6 +111,20 @@ for (const kind of ['ext4', 'xfs'] as const) {
       await untilReclaimed();
     });
 
+    it('fails the writes of a thin volume to new places, and no others', async () => {
+      const { engine } = suite;
+      const thin = await suite.volume('thin', DATA_BYTES);
+      await overwrite(thin, 0, 8 * MiB);
+      await disk.fillUp();
+      await assert.rejects(overwrite(thin, 16 * MiB, 4 * MiB), /No space left|error 28/);
+      await overwrite(thin, 0, 8 * MiB);
+      assert.equal((await engine.getVolume('thin')).state, 'online');
+      disk.relieve();
+      await overwrite(thin, 16 * MiB, 4 * MiB);
+      await engine.detachVolume('thin');
+      await engine.deleteVolume('thin');
+    });
+
     it('does not concern thick volumes: they take writes and old grains, again and again', async () => {
       const { engine } = suite;
       for (const name of ['thick', 'copy'])

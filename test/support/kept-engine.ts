@@ -80,6 +80,10 @@ export class KeptEngine {
     this.output = '';
   }
 
+  get pid(): number {
+    return this.#process!.pid!;
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#process!.kill(signal);
   }
