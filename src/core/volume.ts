@@ -63,7 +63,8 @@ export class Volume {
   readonly gate: Gate;
   /**
    * The data file is a hole wherever the volume does not hold a grain: what is a hole can be given without I/O. Not
-   * after an end without `close`: a write may have come to the file and its bit not to the disk.
+   * after an end without `close`: a write may have come to the file and its bit not to the disk. Nor after a write that
+   * failed: some of it may have come to the file.
    */
   sparse: boolean;
   /** Gone from the catalog; nothing may start on it any more. */

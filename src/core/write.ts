@@ -139,6 +139,10 @@ function* land(
     else yield put(volume, offset, length, source);
     // 6. The volume holds the grains.
     noteHeld(state, volume, first, count);
+  } catch (error) {
+    // Some of it may be in the file, under grains that the volume does not hold: no holes to rely on any more.
+    volume.sparse = false;
+    throw error;
   } finally {
     for (const [v, lock] of locks) v.locks.give(lock);
   }

@@ -165,6 +165,54 @@ describe('A disk that fails', () => {
     pool.verify();
   });
 
+  it('half-way through a write leaves what is read there as it was, whatever comes to it later', () => {
+    const pool = new FaultyPool(10);
+    pool.volume('v');
+    // Zeros: what is not in the file of a copy is a hole there, and a hole is given without any I/O.
+    pool.grow('v', 72);
+    pool.clone('c', 'v', 0);
+    const fault = { path: new RegExp(pool.fileOf('c')), errno: EIO, times: 1, half: true };
+    for (const first of [64, 68]) {
+      pool.fail({ ...fault, kinds: ['write'] });
+      assert.match(pool.writeFails('c', first, 4), /write of .* failed: EIO/);
+    }
+    pool.fail();
+    pool.verify();
+    pool.write('v', 64, 2);
+    pool.verify();
+    pool.setCopyRate('c', 150);
+    pool.settle();
+    pool.verify();
+    pool.dieAndLosePower();
+  });
+
+  it('where files are removed takes space, and undoes nothing', () => {
+    const pool = new FaultyPool(11);
+    pool.volume('v');
+    pool.clone('c', 'v', 150);
+    pool.settle();
+    pool.churnLog('v');
+    pool.write('v', 3, 9);
+    pool.fail({ kinds: ['remove'], path: /./, errno: EIO, times: 1e9 });
+    pool.sync('c');
+    pool.settle();
+    pool.verify();
+    pool.snapshot('s', 'v');
+    pool.write('v', 5, 3);
+    pool.delete('s');
+    pool.churnLog('v');
+    pool.settle();
+    const warned = pool.world.log.filter(({ message }) => /could not be removed/.test(message));
+    const removed = (below: string) => warned.some(({ fields }) => String(fields['file']).startsWith(below));
+    assert.ok(removed('bitmaps/') && removed('volumes/'), JSON.stringify(warned));
+    pool.fail();
+    pool.die();
+    pool.sync('c');
+    pool.settle();
+    pool.verify();
+    pool.dieAndLosePower();
+  });
+
   it('under the undo log fails writes that need it; reads and other volumes go on, and so does the next engine', () => {
     const pool = new FaultyPool(8);
     for (const name of ['v', 'plain']) pool.volume(name);
@@ -199,9 +247,18 @@ describe('A disk that fails', () => {
 
 describe('Every single I/O of a busy pool may fail, and what is served after it is right', () => {
   const only = process.env['FAULT'];
-  const step = process.env['FAULTS'] === 'all' ? 1 : 4;
+  const step = process.env['FAULTS'] === 'all' ? 1 : 11;
+  let total = 0;
   const cases = [
     { name: 'EIO', errno: EIO, kinds: ALL, path: /./, times: 1 },
+    {
+      name: 'EIO when half is done',
+      errno: EIO,
+      kinds: ['write', 'writev', 'punch'],
+      path: /./,
+      times: 1,
+      half: true,
+    },
     {
       name: 'no space',
       errno: ENOSPC,
@@ -232,8 +289,11 @@ describe('Every single I/O of a busy pool may fail, and what is served after it 
         injected += 1;
         if (only !== undefined) return;
       }
-      assert.ok(injected > 40, `${injected}`);
+      assert.ok(injected * step > 150, `${injected}`);
       console.log(`      ${injected} faults injected, 0 violations`);
-    }).timeout(600_000);
+      total += injected;
+    }).timeout(1_200_000);
   }
+
+  after(() => console.log(`    ${total} faults injected, each in a history of its own`));
 });

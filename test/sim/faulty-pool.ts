@@ -114,6 +114,10 @@ export class FaultyPool {
     if (error !== null) throw error;
   }
 
+  setCopyRate(mapping: string, copyRate: number): void {
+    this.world.runner.run('rate', this.world.core.setCopyRate(mapping, copyRate));
+  }
+
   sync(mapping: string): void {
     const { source, target, cutAt } = this.core.mapping(mapping);
     const shown = copyOf(this.#shows.get(source)!);

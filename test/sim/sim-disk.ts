@@ -23,7 +23,10 @@ const CHANGES_BLOCKS: ReadonlySet<IoKind> = new Set(['write', 'writev', 'punch']
 const ENOENT = 2;
 const RUNS_MAX = 64;
 
-/** I/Os of these kinds on these files fail; `times` counts down. `skip`: so many pass before. The catalog's path is ''. */
+/**
+ * I/Os of these kinds on these files fail; `times` counts down. `skip`: so many pass before. `half`: the first half is
+ * done nevertheless. The catalog's path is ''.
+ */
 export type Fault = {
   kinds: readonly IoKind[];
   path: RegExp;
@@ -31,6 +34,7 @@ export type Fault = {
   errno: number;
   times: number;
   skip?: number;
+  half?: boolean;
 };
 
 /** An I/O under way: parts of it that are still to happen, [from, to) in blocks of the op. */
@@ -43,6 +47,8 @@ type Pending = {
   submittedAt: number;
   parts: [from: number, to: number][];
   result: number;
+  /** The errno that it ends with, whatever it has done. */
+  fails: number;
   ended: boolean;
 };
 
@@ -120,19 +126,24 @@ export class SimDisk implements Driver {
       submittedAt: this.order++,
       parts: [],
       result: 0,
+      fails: 0,
       ended: false,
     };
     // A commit's rows are posted to another thread: what happens to the objects later is not seen there.
     if (io.changes !== null) io.changes = structuredClone(io.changes);
     this.underWay.add(pending);
     const fault = this.faultOf(io);
-    if (fault !== 0) pending.result = -fault;
+    if (fault !== null && fault.half !== true) pending.result = -fault.errno;
     let endAt = this.now + this.latency(io);
     if (io.kind === 'commit') {
       endAt = Math.max(endAt, this.lastCommitAt + 1);
       this.lastCommitAt = endAt;
     }
-    if (fault === 0 || io.kind === 'flush') this.planParts(pending, endAt);
+    if (fault === null || io.kind === 'flush') this.planParts(pending, endAt);
+    else if (fault.half === true) {
+      pending.fails = fault.errno;
+      pending.parts = [[0, Math.ceil(io.length / BLOCK / 2)]];
+    }
     this.timeline.add(endAt, { pending, part: null });
   }
 
@@ -165,7 +176,7 @@ export class SimDisk implements Driver {
   /** Faults that have had their effect. */
   injected: string[] = [];
 
-  private faultOf(io: IoOp): number {
+  private faultOf(io: IoOp): Pick<Fault, 'errno' | 'half'> | null {
     for (const fault of this.faults) {
       if (fault.times === 0 || !fault.kinds.includes(io.kind) || !fault.path.test(io.file?.path ?? ''))
         continue;
@@ -177,9 +188,9 @@ export class SimDisk implements Driver {
       }
       fault.times--;
       this.injected.push(`${io.kind} ${io.file?.path ?? 'catalog'} ${io.offset}`);
-      return fault.errno;
+      return fault;
     }
-    return misaligned(io) ? EINVAL : 0;
+    return misaligned(io) ? { errno: EINVAL } : null;
   }
 
   /** Go on to the next event; false when there is none. */
@@ -195,6 +206,7 @@ export class SimDisk implements Driver {
     }
     // The parts that fall on the moment of the end were queued behind it.
     for (const late of [...pending.parts]) this.happen(pending, late);
+    if (pending.fails > 0) pending.result = -pending.fails;
     pending.ended = true;
     pending.change.endedAt = this.order++;
     this.underWay.delete(pending);
