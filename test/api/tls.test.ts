@@ -299,7 +299,7 @@ describe('An engine over TLS', function () {
         [own, CONTROLLER],
       ] as const) {
         volume.swap((to) => write(to, [name]));
-        for (let calls = 0; calls < 10; calls++) {
+        for (let calls = 0; calls < 50; calls++) {
           await api.pool();
           await sleep(LOOK_MS / 2);
         }
