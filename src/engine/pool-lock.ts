@@ -1,13 +1,17 @@
 /**
  * Who has a pool: an flock on engine.lock, which the kernel lets go when the last process that inherited it is gone.
  *
- * The file names its holder, so that a second engine can say who it is. A name counts only while the lock is held.
+ * The file names its holder, so that a second engine can say who it is; a full disk keeps nobody from holding it. A name counts only while the lock is held.
  */
 import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { FlashCopyError } from '../base/errors.ts';
+import { log } from '../base/log.ts';
 import { tryFlock } from '../sys/libc.ts';
+
+/** Longer than any two pids. */
+const LINE_BYTES = 32;
 
 export type PoolLock = {
   /** To be inherited by the engine process, which must go on holding the lock if its supervisor dies. */
@@ -28,9 +32,14 @@ export function lockPool(dir: string): PoolLock {
       `The pool ${dir} is in use by ${holder}. A pool has one engine at a time: stop that one, or use another pool.`,
     );
   }
+  // Over what was there, never cut short before: that would give back its block, and on a full disk somebody has it then.
   const name = (pids: number[]) => {
-    fs.ftruncateSync(fd, 0);
-    fs.writeSync(fd, `${pids.join(' ')}\n`, 0);
+    try {
+      fs.writeSync(fd, `${pids.join(' ').padEnd(LINE_BYTES - 1)}\n`, 0);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      log.warn('the pool is locked, and its disk is too full to say by whom', { file });
+    }
   };
   name([process.pid]);
   return { fd, name, release: () => fs.closeSync(fd) };

@@ -14,10 +14,18 @@ const SLOW_MS = 2000;
 const ABORT = `mount -t fusectl none "$1" && cd "$1" && shift
 for id; do if [ -e "$id/abort" ]; then echo 1 >"$id/abort"; fi; done`;
 
-/** The filesystems ('major:minor') of engines in these mount tables. */
+/**
+ * The filesystems ('major:minor') of engines in these mount tables. Not of those that this process sees mounted, too: they are
+ * engines of the machine, and a namespace has inherited their mounts.
+ */
 export function enginesIn(mountinfo: string): string[] {
+  const foreign = mountedIn(fs.readFileSync('/proc/self/mountinfo', 'utf8'));
+  return [...mountedIn(mountinfo)].filter((filesystem) => !foreign.has(filesystem));
+}
+
+function mountedIn(mountinfo: string): Set<string> {
   const lines = mountinfo.split('\n').filter((line) => line.includes(' - fuse.flashcopy '));
-  return [...new Set(lines.map((line) => line.split(' ')[2]!))];
+  return new Set(lines.map((line) => line.split(' ')[2]!));
 }
 
 /** Whoever waits for an answer of these gets an error. `directory`: for a mount that only this sees. */

@@ -15,6 +15,9 @@ import { MixedLoad, surely } from './mixed-load.ts';
 /** One in so many kills comes while the next engine is still starting. */
 const IN_RECOVERY = 10;
 const PAUSE_MAX_MS = 150;
+/** Before one in so many, the load comes to do something. */
+const CALM = 3;
+const ACT_MS = 3000;
 
 export type KillReport = {
   kills: number;
@@ -43,6 +46,8 @@ export async function killUnderLoad(suite: EngineSuite, options: KillOptions): P
   const supervised = descriptorsOf(suite.standalone.supervisorPid);
   const report: KillReport = { kills: 0, pausesMs: [], recoveryPausesMs: [], writes: 0, did: load.counts };
   while (report.kills < options.kills && load.failure === undefined) {
+    // Calls that are cut off by one kill after the other would be all that there is otherwise.
+    if (report.kills % CALM === 0) await load.untilActed(ACT_MS);
     const inRecovery = report.kills % IN_RECOVERY === IN_RECOVERY - 1;
     await killOnce(suite, inRecovery);
     report.kills += 1;
@@ -63,7 +68,8 @@ export async function killUnderLoad(suite: EngineSuite, options: KillOptions): P
   return report;
 }
 
-async function killOnce(suite: EngineSuite, inRecovery: boolean): Promise<void> {
+/** At a random moment. Returns when the next process is there, in its recovery. */
+export async function killOnce(suite: EngineSuite, inRecovery = false): Promise<void> {
   await sleep(randomInt(inRecovery ? PAUSE_MAX_MS : 2 * PAUSE_MAX_MS));
   const killed = await suite.standalone.killChild();
   await until('there is another process', () => {

@@ -25,6 +25,9 @@ const STEP_BYTES = 4 * MiB;
 /** Snapshots kept at a time. */
 const MOMENTS_MAX = 6;
 
+/** In use: by whoever lists the loop devices of the machine, for a moment. */
+const PASSING = ['Unavailable', 'VolumeInUse'];
+
 /** Until it is answered, however often the engine dies meanwhile. `done`: what a repetition is told when it was done. */
 export async function surely<T>(ask: () => Promise<T>, done?: string): Promise<T | undefined> {
   for (let tries = 1; ; tries++) {
@@ -33,7 +36,8 @@ export async function surely<T>(ask: () => Promise<T>, done?: string): Promise<T
     } catch (error) {
       if (!(error instanceof FlashCopyError)) throw error;
       if (error.code === done && tries > 1) return undefined;
-      if (error.code !== 'Unavailable' || tries === 50) throw error;
+      if (!PASSING.includes(error.code) || tries === 50) throw error;
+      if (error.code === 'VolumeInUse') await sleep(100);
     }
   }
 }
@@ -86,6 +90,13 @@ export class MixedLoad {
 
   get writes(): number {
     return this.#accountant.writes;
+  }
+
+  /** Returns when one more thing was done, or has not been for so long. */
+  async untilActed(timeoutMs: number): Promise<void> {
+    const done = () => Object.values(this.counts).reduce((sum, times) => sum + times, 0);
+    const before = done();
+    for (const end = Date.now() + timeoutMs; done() === before && Date.now() < end; ) await sleep(20);
   }
 
   /** What went wrong, as soon as it did. */
