@@ -9,8 +9,8 @@ import path from 'node:path';
 import process from 'node:process';
 import { type Mount, mounts, parseMount } from '../sys/mount.ts';
 
-/** Programs that look at every new device for a moment. */
-const PASSING = /udev|blkid/;
+/** Programs that look at every new device, or at all there are, for a moment. */
+const PASSING = /udev|blkid|losetup|lsblk/;
 
 export type DeviceUser = {
   /** Completes the sentence 'it cannot be detached: ...'. */
