@@ -129,7 +129,16 @@ function prepare(state: State, m: Member, cutAt: number, draft: Draft): Prepared
     ...(m.fresh && { createdAt: cutAt }),
   });
   const own = target.readOnly ? null : ownEpoch(state, target, targetRow);
-  const mappingRow: MappingRow = { ...m.mapping, state: 'copying', cut: epoch.row.seq, cutAt, error: '' };
+  // Its copy rate may have been changed since the cut was asked for.
+  const { copyRate } = state.mappings.get(m.mapping.id)?.row ?? m.mapping;
+  const mappingRow: MappingRow = {
+    ...m.mapping,
+    copyRate,
+    state: 'copying',
+    cut: epoch.row.seq,
+    cutAt,
+    error: '',
+  };
   edit(draft, source, { epoch: epoch.row.seq });
   if (before !== undefined) edit(draft, before, { parent: target.row.id });
   // Beyond the source's end the target holds its own zeros.

@@ -123,8 +123,11 @@ function* search(log: LogSource, from: number, to: number, seq: number): Plan<nu
     const block = log.memory.take(count * SLOT);
     try {
       yield op.read(log.file, at * SLOT, count * SLOT, block);
-      for (let i = 0; i < count; i++)
+      const words = new Uint32Array(block.bytes.buffer, block.bytes.byteOffset, (count * SLOT) / 4);
+      for (let i = 0; i < count; i++) {
+        if (words[(i * SLOT) / 4] === 0) continue; // never written: nearly all
         if (headerBlocksAt(block.bytes.subarray(i * SLOT, (i + 1) * SLOT), seq) > 0) places.push(at + i);
+      }
     } finally {
       log.memory.give(block);
     }

@@ -7,7 +7,7 @@
  *   1. a short closing of the gates ends the epochs of source and target, so that `changed` has an end
  *   2. those that read through the target get what will change in it (its own targets), or may differ from its parent
  *      (its older neighbour). Host I/O goes on
- *   3. the undo log's grains of the target go to its file; the new bitmap is written as a file and flushed (C3)
+ *   3. the target's data is flushed; the new bitmap is written as a file and flushed (C3)
  *   4. the gates close. What was written since 1 is added: to 2 by copying, to the bitmap as the row's patch
  *   5. one commit; the same in memory; the gates open
  *
@@ -20,7 +20,6 @@ import { bitmapFile, freeze, writeBitmap } from './bitmap-file.ts';
 import { checkpointBits } from './checkpoint.ts';
 import { closeEpoch, flushSource, newestTarget, notePause } from './cut.ts';
 import { changedSince, isAsked } from './epochs.ts';
-import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
 import { hydratePieces, nextPiece } from './hydrate.ts';
 import { clean, differing } from './leave.ts';
@@ -71,11 +70,10 @@ function* syncNow(
       // 2. Those that read through the target.
       yield* cleanReaders(state, target, changed);
       // 3. The new bitmap.
-      yield* fillVolume(state, target);
       if (isAsked(state, target)) yield* recordChange(state, target, changed);
       next.bitmap.or(target.held!);
       next.bitmap.andNot(changed);
-      // What has come to the log since its grains were filled has not changed in the source: it can be copied again.
+      // What is in the log only is not held from now on: most of it has changed in the source, the rest is copied again.
       for (const [g, at] of target.logged) if ((at & 1) === 0) next.bitmap.clearRange(g, 1);
       const frozen = freeze(next.bitmap);
       yield* flushVolume(state, target);
@@ -200,6 +198,7 @@ function* switchOver(
   // Nobody sets bits of the target any more: copies and fills take its lock too.
   const lock = yield* target.locks.take(0, target.grains);
   const late = changedIn(state, mapping, source, target);
+  late.andNot(changed); // which is done, and may be much: the host waits
   try {
     const patch: [number, number][] = [];
     for (const run of next.bitmap.runs()) {

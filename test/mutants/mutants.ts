@@ -5,7 +5,11 @@
  * A mutant replaces one piece of text in one file of src/core, which has to be there exactly once. When code moves, move
  * its mutant with it.
  */
-export type Mutant = { what: string; file: string; find: string; replace: string };
+/** `find` becomes `replace`; `at`: where it is, absent where the file has it once. */
+export type Edit = { file: string; find: string; replace: string; at?: number };
+
+/** `also`: limits of the same place made small, so that small histories reach it. They alone break nothing. */
+export type Mutant = Edit & { what: string; also?: readonly Edit[] };
 
 export const MUTANTS: readonly Mutant[] = [
   {
@@ -125,13 +129,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a checkpoint names bits whose data was not flushed',
     file: 'checkpoint.ts',
-    find: 'if (job.isHeld) yield op.flush(job.volume.file);',
+    find: 'if (job.isHeld) yield* flushData(state, job.volume);',
     replace: '',
   },
   {
     what: 'after the death of the process the bits of the shared memory are taken for durable',
     file: 'core.ts',
-    find: 'if (warm) yield* checkpointBits(state);',
+    find: 'if (warm) yield* makeBitsDurable(state);',
     replace: '',
   },
   {
@@ -147,3 +151,22 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
 ];
+
+const appendEach: Edit = {
+  file: 'flush.ts',
+  find: 'const RUNS_PER_APPEND = Math.floor(ENTRIES_MAX / 4);',
+  replace: 'const RUNS_PER_APPEND = Math.min(1, ENTRIES_MAX);',
+};
+
+/** As when all that changes in a sync changes late. */
+const cleanInsideOnly: Edit = {
+  file: 'sync.ts',
+  find: '      yield* cleanReaders(state, target, changed);\n      // 3.',
+  replace: '      // 3.',
+};
+
+/** Of mutants that are found in the text (sites.ts): what makes small histories reach the place. */
+export const SMALLER: Readonly<Record<string, readonly Edit[]>> = {
+  'flush.ts: yield* state.log.append(entries) is not waited for': [appendEach],
+  'sync.ts: yield* flushVolume(state, child) is left out': [cleanInsideOnly],
+};

@@ -10,10 +10,10 @@
  */
 import { type History, runHistory } from '../sim/history.ts';
 import { Random } from '../sim/random.ts';
-import { SMALL } from '../sim/shape.ts';
+import { CHAINED, SMALL } from '../sim/shape.ts';
 import type { SimDisk } from '../sim/sim-disk.ts';
 import { SimFile } from '../sim/sim-file.ts';
-import { SimWorld } from '../sim/sim-world.ts';
+import { SimWorld, WORDS_FEW } from '../sim/sim-world.ts';
 import { textKey } from './digest.ts';
 import type { Image } from './image.ts';
 import { StateMachine } from './machine.ts';
@@ -39,6 +39,7 @@ export type ExploreReport = {
 };
 
 const OPERATIONS = 60;
+const CHAINED_ONE_IN = 4;
 /** One state of so many is recovered slowly. */
 const NESTED_ONE_IN = [150, 100];
 /** Steps of recovery and what follows it. */
@@ -53,7 +54,7 @@ export function explore(options: ExploreOptions): ExploreReport {
     runHistory({
       seed: options.seed,
       operations,
-      shape: SMALL,
+      shape: options.seed % CHAINED_ONE_IN === 0 ? CHAINED : SMALL,
       replay: command,
       prepare: (history) => new Explorer(history, report, options).begin(),
     });
@@ -153,7 +154,7 @@ class Explorer {
 }
 
 function worldOn(image: Image, random: Random, logBytes: number): SimWorld {
-  const world = new SimWorld(random.fork(), logBytes);
+  const world = new SimWorld(random.fork(), logBytes, WORDS_FEW);
   const { disk } = world;
   disk.files.clear();
   for (const [path, file] of image.files) disk.files.set(path, SimFile.durable(file.size, file.blocks()));

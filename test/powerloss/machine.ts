@@ -10,13 +10,13 @@ import { Core } from '../../src/core/core.ts';
 import { type Block, type Driver, type IoOp, type Plan, Runner, type Task } from '../../src/core/ops.ts';
 import type { Memory } from '../../src/core/ports.ts';
 import { BLOCK, contentOf, copyContent } from '../sim/sim-file.ts';
-import { type LogLine, type Machine, shortFiles } from '../sim/sim-world.ts';
+import { type LogLine, type Machine, shortFiles, WORDS_FEW } from '../sim/sim-world.ts';
 import { type Image, StateFile } from './image.ts';
 
 const ENOENT = 2;
 const RUNS_MAX = 64;
 /** Words of the arena: more than recovery of such small pools takes, cleared by recovery itself. */
-const words = new Uint32Array(3 * 2 ** 17);
+const words = new Uint32Array(WORDS_FEW);
 /** Blocks from here on are kept clean, so that what is read as zeros need not be written. */
 const LARGE = 64 * 1024;
 

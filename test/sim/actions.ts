@@ -9,7 +9,17 @@ import type { Core } from '../../src/core/core.ts';
 import type { CoreVolumeInfo } from '../../src/core/info.ts';
 import type { Plan } from '../../src/core/ops.ts';
 import type { History, View } from './history.ts';
-import { type Cell, Instant, type ModelMapping, ModelVolume, PENDING, Unknown, type Watch } from './model.ts';
+import {
+  answerMapping,
+  askMapping,
+  type Cell,
+  Instant,
+  type ModelMapping,
+  ModelVolume,
+  PENDING,
+  Unknown,
+  type Watch,
+} from './model.ts';
 import { allocatedPages, checkAllocated } from './ranges-check.ts';
 import { BLOCK } from './sim-file.ts';
 
@@ -57,7 +67,9 @@ export function nextControl(h: History): Control | null {
   const { volumesMax } = h.shape;
   if (volumes.filter((volume) => !volume.readOnly).length < 2) return createVolume(h);
   const kind =
-    volumes.length >= volumesMax && h.random.chance(0.5) ? 'deleteVolume' : h.random.weighted(weights);
+    volumes.length >= volumesMax && h.random.chance(h.shape.deletesWhenFull)
+      ? 'deleteVolume'
+      : h.random.weighted({ ...weights, ...h.shape.weights });
   if (volumes.length >= volumesMax && (kind === 'createVolume' || kind === 'clone' || kind === 'snapshots'))
     return null;
   return makers[kind](h);
@@ -223,11 +235,18 @@ function snapshots(h: History): Control | null {
   });
 }
 
+function someForClone(h: History): ModelVolume | null {
+  const { cascades } = h.shape;
+  const targets = cascades > 0 && h.random.chance(cascades);
+  const target = targets ? some(h, (v) => isSource(v) && h.model.mappingTo(v.name) !== undefined) : null;
+  return target ?? some(h, isSource);
+}
+
 function clone(h: History): Control | null {
-  const source = some(h, isSource);
+  const source = someForClone(h);
   if (source === null) return null;
   const name = h.freshName('c');
-  const incremental = h.random.chance(0.5);
+  const incremental = h.random.chance(h.shape.incremental);
   const sizeBytes = h.random.chance(0.3)
     ? (source.blocks + h.random.between(1, h.shape.cloneExtraMax)) * BLOCK
     : 0;
@@ -243,7 +262,9 @@ function clone(h: History): Control | null {
       const blocks = (outcome.view.volumes.get(name) as CoreVolumeInfo).sizeBytes / BLOCK;
       const volume = add(h, name, blocks, false, cuts.cells(`clone ${name}`, 0, blocks, outcome));
       volume.loose = outcome.powerLost;
-      h.model.mappings.set(name, { name, source: source.name, target: name, incremental, started: true });
+      const ends = { name, source: source.name, target: name, incremental };
+      const rates = [request.copyRate];
+      h.model.mappings.set(name, { ...ends, started: true, told: 'started', busy: 0, rates });
     },
     release: () => cuts.end(),
     happened: (view) => view.volumes.has(name),
@@ -270,9 +291,10 @@ function createMapping(h: History): Control | null {
     {
       refusals: ['InvalidArgument', 'TargetInUse', 'VolumeNotFound', 'WrongState'],
       done: () => {
-        const mapping = { name, source: source.name, target: target.name, incremental, started: false };
+        const ends = { name, source: source.name, target: target.name, incremental };
+        const rates = [request.copyRate];
         if (h.model.volumes.has(source.name) && h.model.volumes.has(target.name))
-          h.model.mappings.set(name, mapping);
+          h.model.mappings.set(name, { ...ends, started: false, told: 'idle', busy: 0, rates });
       },
       happened: (view) => view.mappings.has(name),
     },
@@ -296,8 +318,17 @@ const MAPPING_REFUSALS = [
 function prepare(h: History): Control | null {
   const mapping = someMapping(h, (m) => !m.started);
   if (mapping === null) return null;
+  let told: 'prepared' | null = null;
   return simple('prepare', mapping.name, (core) => core.prepareMapping(mapping.name), {
     refusals: MAPPING_REFUSALS,
+    begin: () => askMapping(mapping),
+    done: () => {
+      told = 'prepared';
+    },
+    undone: () => {
+      told = null;
+    },
+    release: () => answerMapping(mapping, told),
   });
 }
 
@@ -343,6 +374,7 @@ function exchange(h: History, kind: string, mappings: ModelMapping[], plan: Cont
   let cuts: Cuts;
   let own: Watch[];
   let before: View;
+  let told: 'started' | null = null;
   const sourceBlocks = sources.map((source) => source.blocks);
   return simple(kind, name, plan, {
     refusals: MAPPING_REFUSALS,
@@ -351,8 +383,10 @@ function exchange(h: History, kind: string, mappings: ModelMapping[], plan: Cont
       own = targets.map((target) => target.watch());
       before = h.view();
       for (const target of targets) target.exchanges++;
+      for (const mapping of mappings) askMapping(mapping);
     },
     done: (outcome) => {
+      told = 'started';
       targets.forEach((target, i) => {
         const cells = cuts.cells(`${kind} ${name}`, i, target.blocks, outcome);
         // Behind the source's end a start leaves zeros; a sync may leave the target's own writes.
@@ -364,12 +398,16 @@ function exchange(h: History, kind: string, mappings: ModelMapping[], plan: Cont
         mappings[i]!.started = true;
       });
     },
+    undone: () => {
+      told = null;
+    },
     release: () => {
       cuts.end();
       targets.forEach((target, i) => {
         target.unwatch(own[i]!);
         target.exchanges++;
       });
+      for (const mapping of mappings) answerMapping(mapping, told);
     },
     happened: (view) => {
       const there = mappings.filter((mapping, i) => {
@@ -395,6 +433,7 @@ function end(h: History, kind: 'stop' | 'deleteMapping'): Control | null {
   if (mapping === null) return null;
   const target = h.model.volumes.get(mapping.target)!;
   let complete = false;
+  let told: 'stopped' | null = null;
   const plan: Control['plan'] = (core) =>
     kind === 'stop' ? core.stopMapping(mapping.name) : core.deleteMapping(mapping.name, true);
   const look = (view: View): void => {
@@ -408,17 +447,23 @@ function end(h: History, kind: 'stop' | 'deleteMapping'): Control | null {
     refusals: MAPPING_REFUSALS,
     begin: () => {
       target.exchanges++;
+      askMapping(mapping);
       const info = h.view().mappings.get(mapping.name);
       const whole = info === undefined || info.state === 'stopped' || info.remainingBytes === 0;
       complete = !target.offline && (whole || !mapping.started);
     },
     done: ({ view }) => {
       look(view);
-      if (kind === 'deleteMapping') h.model.mappings.delete(mapping.name);
+      if (kind === 'stop') told = 'stopped';
+      if (kind === 'deleteMapping') h.model.deleteMapping(mapping.name);
     },
-    undone: () => look(h.view()),
+    undone: () => {
+      told = null;
+      look(h.view());
+    },
     release: () => {
       target.exchanges++;
+      answerMapping(mapping, told);
     },
     happened: (view) => kind === 'deleteMapping' && !view.mappings.has(mapping.name),
   });
@@ -428,8 +473,20 @@ function rate(h: History): Control | null {
   const mapping = someMapping(h, () => true);
   if (mapping === null) return null;
   const copyRate = h.random.pick(RATES);
+  const others = mapping.rates;
   return simple('rate', `${mapping.name} ${copyRate}`, (core) => core.setCopyRate(mapping.name, copyRate), {
     refusals: ['MappingNotFound'],
+    begin: () => {
+      mapping.rates = [...others, copyRate];
+    },
+    // While two are under way either may be the last.
+    done: () => {
+      if (mapping.rates.length === 2) mapping.rates = [copyRate];
+    },
+    undone: () => {
+      if (mapping.rates.length === 2) mapping.rates = others;
+    },
+    happened: (view) => view.mappings.get(mapping.name)?.copyRate === copyRate,
   });
 }
 

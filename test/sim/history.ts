@@ -9,12 +9,13 @@ import type { MappingInfo } from '../../src/base/model.ts';
 import type { CoreVolumeInfo } from '../../src/core/info.ts';
 import type { Block, Plan } from '../../src/core/ops.ts';
 import { type Control, nextControl } from './actions.ts';
-import { type Cell, Model, type ModelVolume, optionsOf, Unknown, type Watch } from './model.ts';
+import { type Cell, checkMapping, Model, type ModelVolume, optionsOf, Unknown, type Watch } from './model.ts';
 import { Random } from './random.ts';
 import { allocatedPages, checkAllocated, checkSomeChanges } from './ranges-check.ts';
 import { LARGE, type Shape } from './shape.ts';
 import { BLOCK } from './sim-file.ts';
 import { type Machine, SimWorld } from './sim-world.ts';
+import { syncAll } from './sync-all.ts';
 import { Tags } from './tags.ts';
 
 export type HistoryOptions = {
@@ -38,6 +39,8 @@ export type HistoryReport = {
 };
 
 const LINES_KEPT = 60;
+/** How often the machine of a rehearsal is also asked for a sync of everything. */
+const SYNCED = 0.3;
 
 type HostOp = {
   kind: 'write' | 'discard' | 'read' | 'flush';
@@ -70,6 +73,8 @@ export function runHistory(options: HistoryOptions): HistoryReport {
   }
 }
 
+const newBlock = (count: number): Block => ({ bytes: new Uint8Array(count * BLOCK), address: 0 });
+
 export class History {
   random: Random;
   readonly model = new Model();
@@ -89,6 +94,7 @@ export class History {
   /** How likely a crash follows an operation. */
   private readonly crashes: number;
   private readonly tags = new Tags();
+  private readonly blocks = new Map<number, Block>();
   private readonly options: HistoryOptions;
   private host = new Set<HostOp>();
   private controls = new Set<Control>();
@@ -101,7 +107,7 @@ export class History {
     this.random = new Random(options.seed);
     this.grain = this.random.pick(shape.grains);
     this.crashes = this.random.pick(shape.crashes);
-    this.world = new SimWorld(this.random.fork(), this.random.pick(shape.logBlocks) * BLOCK);
+    this.world = new SimWorld(this.random.fork(), this.random.pick(shape.logBlocks) * BLOCK, shape.words);
     this.machine = this.world;
   }
 
@@ -157,6 +163,9 @@ export class History {
     const volume = this.random.pick(usable);
     const kind = this.random.weighted({ write: 60, discard: 8, read: 30, flush: 8 });
     if (volume.readOnly && kind !== 'read') return;
+    const changes = kind === 'write' || kind === 'discard';
+    const spared = changes && shape.targetsSpared > 0 && this.model.mappingTo(volume.name)?.started === true;
+    if (spared && this.random.chance(shape.targetsSpared)) return;
     this.startHost(kind, volume);
   }
 
@@ -169,7 +178,7 @@ export class History {
     const first = random.int(span - count + 1);
     const changes = kind === 'write' || kind === 'discard';
     if (changes && !volume.isFree(first, first + count)) return;
-    const block = { bytes: new Uint8Array(kind === 'flush' ? 0 : count * BLOCK), address: 0 };
+    const block = newBlock(kind === 'flush' ? 0 : count);
     const tags = Array.from({ length: count }, () => (kind === 'write' ? this.tags.fresh() : 0));
     if (kind === 'write') tags.forEach((tag, i) => void this.tags.fill(block.bytes, i * BLOCK, tag));
     const op: HostOp = { kind, volume, first, tags, block, watch: null, exchanges: 0, at: 0 };
@@ -246,9 +255,10 @@ export class History {
     });
   }
 
-  private wrong(volume: ModelVolume, block: number, seen: number, options: number[]): never {
+  wrong(volume: ModelVolume, block: number, seen: number, options: number[], when = ''): never {
     const wanted = options.map((tag) => this.tags.describe(tag)).join(' or ');
-    throw new Error(`${volume.name} block ${block} shows ${this.tags.describe(seen)} instead of ${wanted}`);
+    const shows = `${volume.name} block ${block} shows ${this.tags.describe(seen)} instead of ${wanted}`;
+    throw new Error(when === '' ? shows : `${shows} ${when}`);
   }
 
   private startControl(control: Control): void {
@@ -320,8 +330,14 @@ export class History {
     }
     if (view.volumes.size !== this.model.volumes.size)
       throw new Error(`there are ${[...view.volumes.keys()]} instead of ${[...this.model.volumes.keys()]}`);
+    for (const name of view.mappings.keys())
+      if (this.model.deletedMappings.has(name)) throw new Error(`mapping ${name} was deleted and is there`);
     for (const mapping of [...this.model.mappings.values()]) {
-      if (view.mappings.has(mapping.name)) continue;
+      const found = view.mappings.get(mapping.name);
+      if (found !== undefined) {
+        checkMapping(mapping, found);
+        continue;
+      }
       // A plain one ends when it is complete, and any ends when its source is no more.
       const ends = mapping.started && (!mapping.incremental || !this.model.volumes.has(mapping.source));
       if (!ends) throw new Error(`mapping ${mapping.name} is gone`);
@@ -329,16 +345,27 @@ export class History {
     }
   }
 
-  private readAll(volume: ModelVolume, each: (block: number, seen: number) => void): void {
+  readAll(volume: ModelVolume, each: (block: number, seen: number) => void): void {
     const { machine } = this;
     const target = machine.core.volumeByName(volume.name)!;
     for (let first = 0; first < volume.blocks; ) {
       const count = Math.min(volume.blocks - first, this.random.between(1, 256));
-      const block = { bytes: new Uint8Array(count * BLOCK), address: 0 };
+      const block = machine === this.world ? newBlock(count) : this.scratch(count);
       machine.run(`check ${volume.name}`, machine.core.read(target, first * BLOCK, count * BLOCK, block, 0));
       for (let i = 0; i < count; i++) each(first + i, this.tags.of(block.bytes, i * BLOCK));
       first += count;
     }
+  }
+
+  /** Of a rehearsal, during which nothing else goes on. */
+  private scratch(count: number): Block {
+    let block = this.blocks.get(count);
+    if (block === undefined) {
+      block = newBlock(count);
+      this.blocks.set(count, block);
+    }
+    block.bytes.fill(0xcc);
+    return block;
   }
 
   private compare(volume: ModelVolume): void {
@@ -463,6 +490,7 @@ export class History {
         this.controls = new Set(controls);
         this.host = new Set(host);
         this.afterCrash(true);
+        if (random.chance(SYNCED)) syncAll(this);
       } finally {
         this.machine = world;
         this.random = own;
@@ -513,6 +541,8 @@ export class History {
     if (files.length > 0) throw new Error(`files are left behind: ${files}`);
     const rows = disk.rows().filter((row) => row.table !== 'engine');
     if (rows.length > 0) throw new Error(`rows are left behind: ${JSON.stringify(rows)}`);
+    const engine = disk.rows().find((row) => row.table === 'engine')!.row as { clean: boolean };
+    if (!engine.clean) throw new Error('records are left behind in the log');
     if (memory.taken > 0) throw new Error(`${memory.taken} blocks of memory were not given back`);
   }
 }

@@ -303,11 +303,49 @@ export type ModelMapping = {
   target: string;
   incremental: boolean;
   started: boolean;
+  /** What the host was told last, while nothing else is asked of the mapping. */
+  told: Told | null;
+  /** Control operations on it under way. */
+  busy: number;
+  /** What its copy rate may be. */
+  rates: readonly number[];
 };
+
+type Told = 'idle' | 'prepared' | 'started' | 'stopped';
+
+const STATES: Readonly<Record<Told, readonly string[]>> = {
+  idle: ['idle'],
+  prepared: ['prepared'],
+  started: ['copying', 'copied'],
+  stopped: ['stopped'],
+};
+
+/** Somebody asks for a change of the mapping's state. */
+export function askMapping(mapping: ModelMapping): void {
+  mapping.busy++;
+  mapping.told = null;
+}
+
+/** It is answered; null: refused, or not at all. */
+export function answerMapping(mapping: ModelMapping, told: Told | null): void {
+  mapping.busy--;
+  // Of two at a time nobody knows which was the last.
+  mapping.told = mapping.busy === 0 ? told : null;
+}
+
+export function checkMapping(mapping: ModelMapping, info: { state: string; copyRate: number }): void {
+  const { name, told, rates } = mapping;
+  if (told !== null && !STATES[told].includes(info.state))
+    throw new Error(`mapping ${name} is ${info.state}, and the host was told that it is ${told}`);
+  if (!rates.includes(info.copyRate))
+    throw new Error(`mapping ${name} has copy rate ${info.copyRate} instead of ${rates.join(' or ')}`);
+}
 
 export class Model {
   volumes = new Map<string, ModelVolume>();
   mappings = new Map<string, ModelMapping>();
+  /** Names of mappings that the host was told are gone. No name comes twice. */
+  deletedMappings = new Set<string>();
   private ordinal = 1;
 
   /** The next moment: every submission and every end has one of its own. */
@@ -317,13 +355,14 @@ export class Model {
 
   /** Runs `action` and forgets all that it did to the model. */
   rehearse(action: () => void): void {
-    const { ordinal, volumes, mappings } = this;
+    const { ordinal, volumes, mappings, deletedMappings } = this;
     const fields = [...mappings.values()].map((mapping) => [mapping, { ...mapping }] as const);
     const restore = [...volumes.values()].map((volume) => volume.setAside());
     const outer = journal;
     journal = [];
     this.volumes = new Map(volumes);
     this.mappings = new Map(mappings);
+    this.deletedMappings = new Set(deletedMappings);
     try {
       action();
     } finally {
@@ -331,13 +370,18 @@ export class Model {
       journal = outer;
       for (const one of restore) one();
       for (const [mapping, was] of fields) Object.assign(mapping, was);
-      Object.assign(this, { ordinal, volumes, mappings });
+      Object.assign(this, { ordinal, volumes, mappings, deletedMappings });
     }
   }
 
   mappingTo(target: string): ModelMapping | undefined {
     for (const mapping of this.mappings.values()) if (mapping.target === target) return mapping;
     return undefined;
+  }
+
+  deleteMapping(name: string): void {
+    this.mappings.delete(name);
+    this.deletedMappings.add(name);
   }
 
   /** The volume is deleted, and with it mappings to it, and those from it that had not begun. */

@@ -3,6 +3,7 @@
  * simulator wants little, because it looks at thousands of states of each history.
  */
 import { BLOCK } from './sim-file.ts';
+import { WORDS, WORDS_FEW } from './sim-world.ts';
 
 export type Shape = {
   /** Bytes; one of them is the history's. */
@@ -23,8 +24,20 @@ export type Shape = {
   logBlocks: readonly number[];
   /** How likely a crash follows an operation. */
   crashes: readonly number[];
+  /** Of shared memory. */
+  words: number;
   /** How likely the log is brought home without need. */
   checkpoints: number;
+  /** How likely a write in a target is left out. */
+  targetsSpared: number;
+  /** How likely a clone is made of a target, if there is one. */
+  cascades: number;
+  /** How likely a clone is incremental. */
+  incremental: number;
+  /** How likely something is deleted when there are enough volumes. */
+  deletesWhenFull: number;
+  /** Control operations that are more or less frequent than elsewhere. */
+  weights: Readonly<Record<string, number>>;
 };
 
 export const LARGE: Shape = {
@@ -39,7 +52,13 @@ export const LARGE: Shape = {
   lengths: { 4: 60, 16: 30, 256: 10 },
   logBlocks: [1400, 1830, 4096],
   crashes: [0.002, 0.01, 0.04],
+  words: WORDS,
   checkpoints: 0,
+  targetsSpared: 0,
+  cascades: 0,
+  incremental: 0.5,
+  deletesWhenFull: 0.5,
+  weights: {},
 };
 
 export const SMALL: Shape = {
@@ -54,5 +73,38 @@ export const SMALL: Shape = {
   lengths: { 1: 60, 3: 30, 8: 10 },
   logBlocks: [900],
   crashes: [0, 0.03, 0.08],
+  words: WORDS_FEW,
   checkpoints: 0.05,
+  targetsSpared: 0,
+  cascades: 0,
+  incremental: 0.5,
+  deletesWhenFull: 0.5,
+  weights: {},
+};
+
+/** Few volumes, that are synced with each other again and again: targets that have targets. */
+export const CHAINED: Shape = {
+  ...SMALL,
+  volumesMax: 4,
+  controls: 0.5,
+  crashes: [0, 0.03],
+  checkpoints: 0.02,
+  targetsSpared: 0.97,
+  cascades: 1,
+  incremental: 1,
+  deletesWhenFull: 0.05,
+  hostMax: 6,
+  weights: {
+    createVolume: 1,
+    snapshots: 1,
+    clone: 80,
+    createMapping: 2,
+    prepare: 0,
+    start: 4,
+    sync: 120,
+    deleteVolume: 1,
+    grow: 1,
+    repeat: 0,
+    allocated: 0,
+  },
 };

@@ -14,7 +14,9 @@ import { BLOCK, SimFile } from './sim-file.ts';
 import { SimRunner } from './sim-runner.ts';
 
 const GARBAGE = 0xdb;
-const WORDS = 3 * 2 ** 20;
+export const WORDS = 3 * 2 ** 20;
+/** For volumes of a few grains. */
+export const WORDS_FEW = 3 * 2 ** 17;
 
 class SimMemory implements Memory {
   private readonly free = new Map<number, Block[]>();
@@ -73,16 +75,17 @@ export class SimWorld implements Machine {
   private readonly space: Space;
   readonly log: LogLine[] = [];
   private readonly random: Random;
-  private readonly words = new Uint32Array(WORDS);
+  private readonly words: Uint32Array;
   readonly logBytes: number;
   private wordsSurvived = false;
   memory = new SimMemory();
   runner: SimRunner;
   core: Core;
 
-  constructor(random: Random, logBytes: number) {
+  constructor(random: Random, logBytes: number, words = WORDS) {
     this.random = random;
     this.logBytes = logBytes;
+    this.words = new Uint32Array(words);
     this.disk = new SimDisk(random.fork());
     // As the engine makes it with the pool.
     this.disk.files.set('log', SimFile.preallocated(logBytes));

@@ -1,0 +1,43 @@
+/**
+ * All mutants, and in which order trials are made of one.
+ *
+ * What caught a mutant last is kept in caught.json, and tried first, so that a run takes a moment for each. It is a hint: the
+ * core changes, and with it what happens in a history. Then the others are tried.
+ */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { MUTANTS, type Mutant } from './mutants.ts';
+import { siteMutants } from './sites.ts';
+import type { Caught, Trial } from './trial.ts';
+
+export const hintsFile = path.join(import.meta.dirname, 'caught.json');
+
+/** Of each kind. */
+const SEEDS = 70;
+
+export const hints = (): Record<string, Caught> => JSON.parse(readFileSync(hintsFile, 'utf8'));
+
+export const allMutants = (): Mutant[] => [...MUTANTS, ...siteMutants()];
+
+export const trialOf = ({ by, seed }: Trial): Trial => ({ by, seed });
+
+/** Histories of the power-loss simulator and long ones of the model check, in turn. */
+export function allTrials(): Trial[] {
+  const trials: Trial[] = [];
+  for (let seed = 1; seed <= SEEDS; seed++)
+    trials.push({ by: 'power', seed }, { by: 'model', seed: 1000 + seed });
+  return trials;
+}
+
+/** Does `work` for each, so many at a time. */
+export async function inLanes<T>(
+  lanes: number,
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const left = [...items];
+  const lane = async (): Promise<void> => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: lanes }, () => lane()));
+}
