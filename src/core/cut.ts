@@ -166,6 +166,7 @@ function prepare(state: State, m: Member, cutAt: number, draft: Draft): Prepared
     }
     target.file = dataFile(m.file);
     target.broken = '';
+    target.flushFailed = false;
     target.sparse = targetRow.sparse;
     target.held = held.bitmap;
     target.parent = source;

@@ -288,6 +288,7 @@ function* forget(state: State, mapping: Mapping, target: Volume | undefined): Pl
     yield op.flush(target.file);
     // All of it has been written and flushed anew.
     target.broken = '';
+    target.flushFailed = false;
     const row = { ...target.row, offline: '', unflushed: false };
     const open = target.open;
     const changes = [put('volume', row)];

@@ -32,6 +32,7 @@ export function* takeOffline(state: State, volume: Volume, reason: string): Plan
 /** B3. The volume's flush failed with this error. */
 export function flushFailed(state: State, volume: Volume, error: Error): void {
   if (volume.removed || volume.unflushed) return;
+  volume.flushFailed = true;
   volume.row = { ...volume.row, unflushed: true };
   // Before the log's copies are looked at: the file may have lost what was filled from there.
   state.log.unfill(volume);

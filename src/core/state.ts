@@ -10,7 +10,7 @@ import { Mutex } from './locks.ts';
 import { SLOT } from './log-record.ts';
 import { op, type Plan, type PoolFile, type RowChange, type Runner, Signal } from './ops.ts';
 import type { Clock, Listener, Memory, Space } from './ports.ts';
-import type { BitmapRow, EngineRow, ScrubRow, VolumeRow } from './rows.ts';
+import type { BitmapRow, EngineRow, MappingRow, ScrubRow, VolumeRow } from './rows.ts';
 import { UndoLog } from './undo-log.ts';
 import type { Epoch, Mapping, Volume } from './volume.ts';
 
@@ -112,6 +112,8 @@ export class State {
       if (c.table === 'volume' && c.row !== null) this.submitted.set(c.key, c.row as VolumeRow);
     try {
       yield op.commit([...changes, { table: 'engine', key: 1, row: { ...engine } }]);
+      // What was broken meanwhile has a later commit of its own. Whoever takes these rows now must not undo it in memory.
+      this.keepOffline(changes);
     } catch (error) {
       // But not where a later commit has said something else meanwhile.
       for (const b of bitmaps)
@@ -127,15 +129,29 @@ export class State {
     return this.submitted.get(volume.id) ?? volume.row;
   }
 
-  /** Whoever changes something else of a broken volume's row does not mend it. With another file it is another content. */
+  /**
+   * Whoever changes something else of a broken volume's row, or of its mapping's, does not mend it. With another file it is
+   * another content.
+   */
   private keepOffline(changes: RowChange[]): void {
+    const renewed = new Set<Volume>();
     for (const c of changes) {
       const volume = c.table === 'volume' ? this.volumes.get(c.key) : undefined;
       const row = c.row as VolumeRow | null;
-      if (volume === undefined || row === null || volume.broken === '' || row.file !== volume.row.file)
+      if (volume === undefined || row === null || volume.broken === '') continue;
+      if (row.file !== volume.row.file) {
+        renewed.add(volume);
         continue;
+      }
       row.offline ||= volume.broken;
       if (volume.unflushed) row.unflushed = true;
+    }
+    for (const c of changes) {
+      const row = c.table === 'mapping' ? (c.row as MappingRow | null) : null;
+      const target = row === null ? undefined : this.volumes.get(row.target);
+      if (row === null || target === undefined || target.broken === '' || renewed.has(target)) continue;
+      if (row.state === 'copying' || row.state === 'copied')
+        Object.assign(row, { state: 'suspended', error: target.broken });
     }
   }
 

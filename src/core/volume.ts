@@ -76,6 +76,8 @@ export class Volume {
    * changes of the row may be under way.
    */
   broken = '';
+  /** A flush of its data has failed in this engine; the row follows. */
+  flushFailed = false;
   private readonly arena: Arena;
 
   constructor(row: VolumeRow, runner: Runner, arena: Arena) {
@@ -119,7 +121,7 @@ export class Volume {
 
   /** B3: a flush of its data has failed. It is not flushed again, as if that could still mean anything. */
   get unflushed(): boolean {
-    return this.row.unflushed === true;
+    return this.flushFailed || this.row.unflushed === true;
   }
 
   /** Zeros from here on. A thin volume gives the space back, a thick one keeps it. */

@@ -186,6 +186,28 @@ describe('A disk that fails', () => {
     pool.dieAndLosePower();
   });
 
+  it('at a flush is remembered, whatever else is being changed of that volume and its mapping', () => {
+    for (let seed = 100; seed < 112; seed++) {
+      const pool = new FaultyPool(seed);
+      pool.volume('v');
+      pool.clone('c', 'v', 0);
+      pool.write('c', 1, 9);
+      const file = pool.fileOf('c');
+      pool.fail({ kinds: ['flush'], path: new RegExp(file), errno: EIO, times: 1 });
+      pool.changeWhileFlushing('c', seed % 2 === 0 ? 'volume' : 'mapping');
+      const { state, error } = pool.core.mapping('c');
+      assert.deepEqual([pool.info('c').state, state], ['suspended', 'suspended'], `seed ${seed}`);
+      assert.match(error, /flush of volumes.* failed: EIO/);
+      const flushes = pool.flushesOf(file);
+      pool.churnLog('v');
+      assert.equal(pool.flushesOf(file), flushes, `seed ${seed}: flushed again`);
+      pool.world.processDeath();
+      pool.world.open();
+      assert.deepEqual([pool.info('c').state, pool.core.mapping('c').state], ['suspended', 'suspended']);
+      assert.equal(pool.flushesOf(file), flushes, `seed ${seed}: flushed by the next engine`);
+    }
+  });
+
   it('where files are removed takes space, and undoes nothing', () => {
     const pool = new FaultyPool(11);
     pool.volume('v');

@@ -114,6 +114,16 @@ export class FaultyPool {
     if (error !== null) throw error;
   }
 
+  /** A row of the catalog is being changed while a flush of the volume fails. */
+  changeWhileFlushing(name: string, row: 'volume' | 'mapping'): void {
+    const { core, runner } = this.world;
+    const ended = (): void => {};
+    if (row === 'mapping') runner.call('rate', core.setCopyRate(name, 1), ended);
+    else runner.call('cut', core.createSnapshots([{ name: `${name}-late`, source: name }]), ended);
+    runner.call('flush', core.flush(core.volumeByName(name)!), ended);
+    runner.runUntilAnswered();
+  }
+
   setCopyRate(mapping: string, copyRate: number): void {
     this.world.runner.run('rate', this.world.core.setCopyRate(mapping, copyRate));
   }
