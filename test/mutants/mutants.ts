@@ -57,8 +57,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a write does not make its grains held',
     file: 'write.ts',
-    find: 'noteHeld(state, volume, first, count);\n  } finally',
-    replace: '} finally',
+    find: 'noteHeld(state, volume, first, count);\n  } catch',
+    replace: '} catch',
   },
   {
     what: 'a write does not set change bits (C1)',
