@@ -7,7 +7,7 @@ import { exploreMany, type Tally } from './many.ts';
 
 const STATES = 50_000;
 /** Of each kind at least this many different ones. */
-const KIND_MIN = 1000;
+const KIND_MIN = 500;
 
 describe('After a power cut every volume and snapshot shows what the host was told', function () {
   this.timeout(600_000);
