@@ -84,7 +84,7 @@ export function mergeEpochs(state: State): { rows: RowChange[]; files: PoolFile[
     const kept: Epoch[] = [];
     for (const e of volume.epochs) {
       const before = kept.at(-1);
-      if (before === undefined || e.marks !== null || starts.has(e.row.seq)) {
+      if (before === undefined || e.marks !== null || isSeparated(starts, before, e)) {
         kept.push(e);
         continue;
       }
@@ -98,6 +98,15 @@ export function mergeEpochs(state: State): { rows: RowChange[]; files: PoolFile[
     volume.epochs = kept;
   }
   return { rows, files };
+}
+
+/**
+ * Whether a question begins after the one and with the other, or between them: the epoch with its number may be gone, with the
+ * content that the volume had then.
+ */
+function isSeparated(starts: Set<number>, before: Epoch, e: Epoch): boolean {
+  for (const start of starts) if (start > before.row.seq && start <= e.row.seq) return true;
+  return false;
 }
 
 /** Drop the epochs of a volume that nobody asks for any more. */
