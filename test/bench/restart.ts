@@ -6,6 +6,7 @@ import { until } from '../support/commands.ts';
 import { DirectFile, GiB, SECTOR } from '../support/disks.ts';
 import type { Bench } from './bench-context.ts';
 import { judge, median, seconds } from './figures.ts';
+import { measureIdle } from './idle.ts';
 
 const VOLUMES_MAX = 300;
 /** No more: an engine that dies more often in a row is made to wait before it is started again. */
@@ -23,6 +24,7 @@ export async function measureRestart(bench: Bench): Promise<void> {
       first.push(times.firstMs);
       all.push(times.allMs);
     }
+    if (volumes === VOLUMES_MAX) await measureIdle(bench, volumes);
     await removeVolumes(bench, files);
     rows.push([`${volumes}`, seconds(median(first)), seconds(Math.max(...first)), seconds(median(all))]);
     bench.tell(`  ${volumes} volumes: first I/O after ${seconds(median(first))}`);
