@@ -201,8 +201,11 @@ describe('The CSI node service finds', () => {
     await node.stage(name);
     await node.publish(name);
     await writeFile(`/sys/fs/ext4/${path.basename(await deviceOf())}/trigger_fs_error`, 'tested');
-    const { usage, volumeCondition } = await node.stats(name);
-    assert.equal(volumeCondition!.abnormal, true);
+    // The kernel counts it a moment later, when its workers come to it.
+    const { usage, volumeCondition } = await until('the error has been counted', async () => {
+      const stats = await node.stats(name);
+      return stats.volumeCondition!.abnormal ? stats : undefined;
+    });
     assert.match(volumeCondition!.message, /error/);
     assert.equal(usage.length, 2);
     await node.unpublish(name);
