@@ -234,8 +234,9 @@ function* nextNeeded(leaver: Volume, child: Volume, from: number, only: Bitmap |
       }
     }
     if (g >= limit) return null;
-    let end = leaver.held === null ? limit : leaver.held.nextClear(g, limit);
-    if (only !== null) end = only.nextClear(g, end);
+    // In this order: `only` has short runs, and what the leaver holds may be all of a huge volume.
+    let end = only === null ? limit : only.nextClear(g, limit);
+    if (leaver.held !== null) end = leaver.held.nextClear(g, end);
     return yield* nextPiece(child, g, end);
   }
   return null;
