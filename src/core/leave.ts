@@ -262,12 +262,8 @@ function* punchGiven(state: State, leaver: Volume, from: number, to: number): Pl
     if (leaver.children.every((c) => c.holdsDurably(g, Math.max(0, Math.min(end, c.grains) - g)))) {
       state.log.noteFilled(leaver, g, end - g);
       // A thick one that stays keeps its space.
-      const whole = leaver.row.retired;
-      punches.push(
-        whole
-          ? op.punch(leaver.file, g * grain, (end - g) * grain)
-          : leaver.zero(g * grain, (end - g) * grain),
-      );
+      const keeps = leaver.row.provisioning === 'thick' && !leaver.row.retired;
+      punches.push(op.punch(leaver.file, g * grain, (end - g) * grain, keeps));
       if (punches.length === PUNCHES) yield punches.splice(0);
     }
     g = end;

@@ -35,18 +35,22 @@ export function refuseOlderCatalog(poolDir: string, rows: CatalogRow[]): void {
   );
 }
 
-/** A data file that holds data, and has a number from there on. */
 function newerDataFile(poolDir: string, nextId: number): string | undefined {
   const dir = path.join(poolDir, 'volumes');
   if (!fs.existsSync(dir)) return undefined;
-  const numbers = fs.readdirSync(dir).flatMap((name) => /^(\d+)\.data$/.exec(name)?.[1] ?? []);
-  return numbers
-    .filter((number) => Number(number) >= nextId)
-    .map((number) => `volumes/${number}.data`)
-    .find((file) => holdsData(path.join(poolDir, file)));
+  const files = fs.readdirSync(dir).map((name) => `volumes/${name}`);
+  return files.find((file) => isNewerData(poolDir, file, nextId));
 }
 
-export function holdsData(file: string): boolean {
+export const DATA_FILE = /^volumes\/(\d+)\.data$/;
+
+/** Whether it is a data file that holds data, and has a number from there on. */
+export function isNewerData(poolDir: string, file: string, nextId: number): boolean {
+  const number = DATA_FILE.exec(file)?.[1];
+  return number !== undefined && Number(number) >= nextId && holdsData(path.join(poolDir, file));
+}
+
+function holdsData(file: string): boolean {
   const fd = fs.openSync(file, 'r');
   try {
     return seek(fd, 0, SEEK_DATA, file) >= 0;

@@ -1,7 +1,8 @@
 /**
  * Who has a pool: an flock on engine.lock, which the kernel lets go when the last process that inherited it is gone.
  *
- * The file names its holder, so that a second engine can say who it is; a full disk keeps nobody from holding it. A name counts only while the lock is held.
+ * The file names its holder, so that a second engine can say who it is. A name counts only while the lock is held. A full
+ * disk keeps nobody from holding it.
  */
 import fs from 'node:fs';
 import path from 'node:path';

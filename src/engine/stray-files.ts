@@ -13,10 +13,12 @@ import { bitmapFile } from '../core/bitmap-file.ts';
 import type { BitmapRow, EngineRow, VolumeRow } from '../core/rows.ts';
 import { dataFile } from '../core/volume.ts';
 import type { StoredRows } from './catalog-file.ts';
-import { holdsData } from './data-files.ts';
+import { DATA_FILE, isNewerData } from './data-files.ts';
 
-const DATA = /^volumes\/(\d+)\.data$/;
-const BITMAP = /^bitmaps\/(\d+)\.\d+$/;
+const BITMAP_FILE = /^bitmaps\/(\d+)\.\d+$/;
+
+/** By its path below the pool. */
+export const isPoolFile = (file: string): boolean => DATA_FILE.test(file) || BITMAP_FILE.test(file);
 
 /** Paths below the pool. `newer`: with a number that the catalog has not given out. Files that are no pool's are in none. */
 export type FileComparison = { strays: string[]; newer: string[]; missing: string[] };
@@ -47,7 +49,7 @@ function filesBelow(poolDir: string, below: string): string[] {
   const dir = path.join(poolDir, below);
   if (!fs.existsSync(dir)) return [];
   const files = fs.readdirSync(dir).map((name) => `${below}/${name}`);
-  return files.filter((file) => DATA.test(file) || BITMAP.test(file));
+  return files.filter(isPoolFile);
 }
 
 function namedFiles({ rows }: StoredRows): Set<string> {
@@ -63,8 +65,8 @@ function namedFiles({ rows }: StoredRows): Set<string> {
 
 /** A volume's file is made before the commit that gives out its number, and holds nothing then; a bitmap's is made after. */
 function isNewer(poolDir: string, file: string, nextId: number): boolean {
-  const number = Number((DATA.exec(file) ?? BITMAP.exec(file))![1]);
-  return number >= nextId && (BITMAP.test(file) || holdsData(path.join(poolDir, file)));
+  const bitmap = BITMAP_FILE.exec(file)?.[1];
+  return bitmap === undefined ? isNewerData(poolDir, file, nextId) : Number(bitmap) >= nextId;
 }
 
 function remove(poolDir: string, file: string): void {

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { dataFile } from '../../core/volume.ts';
 import { badDataFile } from '../data-files.ts';
 import { Reserve } from '../reserve.ts';
-import { compareFiles } from '../stray-files.ts';
+import { compareFiles, isPoolFile } from '../stray-files.ts';
 import { type Finding, finding } from './findings.ts';
 import type { PoolImage } from './pool-image.ts';
 
@@ -46,17 +46,13 @@ function listed(image: PoolImage, below: string): string[] {
   return fs.readdirSync(dir).map((name) => path.join(below, name));
 }
 
-const DATA = /^volumes\/(\d+)\.data$/;
-const BITMAP = /^bitmaps\/(\d+)\.(\d+)$/;
-
 function strangers(image: PoolImage): Finding[] {
   const top = listed(image, '').filter(
     (name) => !OURS.has(name) && !NOT_OURS.test(name) && name !== 'log.new',
   );
-  const below = [
-    ...listed(image, 'volumes').filter((name) => !DATA.test(name)),
-    ...listed(image, 'bitmaps').filter((name) => !BITMAP.test(name)),
-  ];
+  const below = [...listed(image, 'volumes'), ...listed(image, 'bitmaps')].filter(
+    (name) => !isPoolFile(name),
+  );
   const remedy = 'It does no harm. Move it away; a repair leaves it where it is.';
   return [...top, ...below].map((name) => finding(name, 'it is no file of a pool', { remedy }));
 }
