@@ -2,7 +2,7 @@
  * The core on a disk that fails: what each fault costs, and what it does not. The disk of the simulation forgets what a
  * failed flush should have made durable, so that whoever trusts a later one is found out by the next loss of power.
  *
- *   npm run test:faults                              every I/O of the scenario, instead of every fourth
+ *   npm run test:faults                              every I/O of the scenario, instead of every eleventh
  *   FAULT=217 npx mocha test/core/faults.test.ts     one I/O of the scenario alone
  */
 import assert from 'node:assert/strict';
@@ -21,7 +21,7 @@ describe('A disk that fails', () => {
     pool.snapshot('v-new', 'v');
     pool.snapshot('w-new', 'w');
     const file = pool.fileOf('v');
-    pool.fail({ kinds: ['read'], path: new RegExp(file), offset: 9 * BLOCK, errno: EIO, times: 9 });
+    pool.failReads('v', 9);
     pool.write('v', 8, 3);
     const { state, error } = pool.info('v-new');
     assert.equal(state, 'suspended');
@@ -45,13 +45,7 @@ describe('A disk that fails', () => {
     pool.snapshot('old', 'v');
     pool.write('v', 5);
     pool.snapshot('new', 'v');
-    pool.fail({
-      kinds: ['read'],
-      path: new RegExp(pool.fileOf('v')),
-      offset: 5 * BLOCK,
-      errno: EIO,
-      times: 9,
-    });
+    pool.failReads('v', 5);
     pool.write('v', 4, 3);
     assert.deepEqual([pool.info('old').state, pool.info('new').state], ['online', 'suspended']);
     pool.fail();
@@ -63,13 +57,7 @@ describe('A disk that fails', () => {
     const pool = new FaultyPool(3);
     pool.volume('v', { cowFailure: 'failWrite' });
     pool.snapshot('s', 'v');
-    pool.fail({
-      kinds: ['read'],
-      path: new RegExp(pool.fileOf('v')),
-      offset: 5 * BLOCK,
-      errno: EIO,
-      times: 9,
-    });
+    pool.failReads('v', 5);
     assert.match(pool.writeFails('v', 5), /read of .* at byte 20480 .* failed: EIO/);
     pool.write('v', 6);
     assert.equal(pool.info('s').state, 'online');
@@ -147,13 +135,7 @@ describe('A disk that fails', () => {
   it('under the background copy is told by the mapping; the copy goes on when the disk does', () => {
     const pool = new FaultyPool(7);
     pool.volume('v');
-    pool.fail({
-      kinds: ['read'],
-      path: new RegExp(pool.fileOf('v')),
-      offset: 7 * BLOCK,
-      errno: EIO,
-      times: 1e9,
-    });
+    pool.failReads('v', 7);
     pool.clone('copy', 'v', 150);
     pool.wait(1000);
     const { state, error } = pool.core.mapping('copy');

@@ -20,6 +20,10 @@ const SEEDS_AT_ONCE = 12;
 const FOUND = [700102, 700788, 700808, 700908, 700029, 700256];
 const FOUND_OPERATIONS = 2500;
 
+const RANGES = 'changed ranges: compared';
+/** In so many histories the changed ranges of two snapshots have to have been what makes the one of the other. */
+const RANGES_HISTORIES = 100;
+
 /** What the histories together must have done at least this often, or they would prove little. */
 const EXPECTED: Record<string, number> = {
   'snapshots: done': 300,
@@ -45,8 +49,10 @@ describe('The core shows what the naive model shows', () => {
   }
 
   const outcomes = new Map<string, number>();
+  let histories = 0;
   const run = (seed: number, operations = OPERATIONS): HistoryReport => {
     const report = runHistory({ seed, operations });
+    if ((report.outcomes.get(RANGES) ?? 0) > 0) histories++;
     for (const [outcome, n] of report.outcomes) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + n);
     return report;
   };
@@ -60,6 +66,11 @@ describe('The core shows what the naive model shows', () => {
 
   it('in histories that once found something', () => {
     for (const seed of FOUND) run(seed, FOUND_OPERATIONS);
+  });
+
+  it('and changed ranges made the newer snapshot of the older one in more than a hundred histories', () => {
+    console.log(`      in ${histories} histories, ${outcomes.get(RANGES)} times`);
+    assert.ok(histories >= RANGES_HISTORIES);
   });
 
   it('and the histories have done everything often', () => {

@@ -6,9 +6,9 @@ import assert from 'node:assert/strict';
 import { explore } from './explore.ts';
 import { exploreMany, type Tally } from './many.ts';
 
-const STATES = 50_000;
+const STATES = 60_000;
 /** Of each kind at least this many different ones. */
-const KIND_MIN = 500;
+const KIND_MIN = 1000;
 /**
  * Seeds and lengths of histories that have found something:
  *   287   epochs of a content that was exchanged, left by a power cut in a checkpoint, took the bits of one that was asked for

@@ -2,6 +2,7 @@
  * A pool on a simulated disk with faults, and what each of its volumes may show: one thing, or, where a write failed, the
  * old or the new. One operation at a time, so that this is easily said.
  */
+import { EIO } from '../../src/base/errors.ts';
 import type { CreateVolume, MappingInfo } from '../../src/base/model.ts';
 import type { CoreVolumeInfo } from '../../src/core/info.ts';
 import { op, type Plan } from '../../src/core/ops.ts';
@@ -52,6 +53,12 @@ export class FaultyPool {
 
   fail(...faults: Fault[]): void {
     this.world.disk.faults = faults;
+  }
+
+  /** This grain of the volume's file cannot be read any more. */
+  failReads(name: string, grain: number): void {
+    const path = new RegExp(this.fileOf(name));
+    this.fail({ kinds: ['read'], path, offset: grain * BLOCK, errno: EIO, times: Number.POSITIVE_INFINITY });
   }
 
   /** How often the file's flush was asked of the disk. */

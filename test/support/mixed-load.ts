@@ -25,9 +25,6 @@ const STEP_BYTES = 4 * MiB;
 /** Snapshots kept at a time. */
 const MOMENTS_MAX = 6;
 
-/** In use: by whoever lists the loop devices of the machine, for a moment. */
-const PASSING = ['Unavailable', 'VolumeInUse'];
-
 /** Until it is answered, however often the engine dies meanwhile. `done`: what a repetition is told when it was done. */
 export async function surely<T>(ask: () => Promise<T>, done?: string): Promise<T | undefined> {
   for (let tries = 1; ; tries++) {
@@ -36,8 +33,7 @@ export async function surely<T>(ask: () => Promise<T>, done?: string): Promise<T
     } catch (error) {
       if (!(error instanceof FlashCopyError)) throw error;
       if (error.code === done && tries > 1) return undefined;
-      if (!PASSING.includes(error.code) || tries === 50) throw error;
-      if (error.code === 'VolumeInUse') await sleep(100);
+      if (error.code !== 'Unavailable' || tries === 50) throw error;
     }
   }
 }
