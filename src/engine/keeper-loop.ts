@@ -10,7 +10,8 @@
  * K3  It holds what it was handed last for a pool until that is dropped, replaced, or the connection is dead.
  * K4  It does no I/O but on its socket, so nothing that an engine has to answer can hold it up.
  *
- * It runs in a thread of its own, asleep in poll: the rest of its process may wait for a volume that waits for an engine.
+ * It runs in a thread of its own, asleep in poll: the rest of its process may wait for a volume that waits for an engine,
+ * also while all of it is being killed (sys/apart.ts).
  */
 import { chmodSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,8 @@
 /** The entry of the keeper's thread: keeper-loop.ts until the main thread says stop. */
+import path from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { assert, FlashCopyError } from '../base/errors.ts';
+import { standApart } from '../sys/apart.ts';
 import type { FromKeeperThread } from './keeper.ts';
 import { KeeperLoop } from './keeper-loop.ts';
 
@@ -8,7 +10,9 @@ assert(parentPort !== null, 'the keeper is a worker');
 const port = parentPort;
 const tell = (message: FromKeeperThread): void => port.postMessage(message);
 try {
-  const loop = new KeeperLoop((workerData as { socketPath: string }).socketPath, {
+  const { socketPath } = workerData as { socketPath: string };
+  standApart(path.dirname(socketPath));
+  const loop = new KeeperLoop(socketPath, {
     changed: (state) => tell({ kind: 'state', state }),
     log: (level, message, fields) => tell({ kind: 'log', level, message, fields }),
   });

@@ -15,12 +15,12 @@ export function isLiveFuse(fd: number): boolean {
 
 /** Memory that has no name in any filesystem. */
 export function isMemfd(fd: number): boolean {
-  return readlinkSync(`/proc/self/fd/${fd}`).startsWith('/memfd:');
+  return readlinkSync(`/proc/thread-self/fd/${fd}`).startsWith('/memfd:');
 }
 
 /** 'major:minor' of the mount that a descriptor of /dev/fuse serves; undefined where the kernel does not tell. */
 export function mountServedBy(fuseFd: number): string | undefined {
-  const info = readFileSync(`/proc/self/fdinfo/${fuseFd}`, 'utf8');
+  const info = readFileSync(`/proc/thread-self/fdinfo/${fuseFd}`, 'utf8');
   const [, minor] = /^fuse_connection:\s*(\d+)$/m.exec(info) ?? [];
   return minor === undefined ? undefined : `0:${minor}`;
 }

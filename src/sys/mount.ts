@@ -2,8 +2,8 @@
  * The FUSE connection and its mount.
  *
  * Whoever mounts must not be who serves: system calls about the mount wait for the server's answers, and one that waits
- * for itself waits for ever. Nothing here looks into the mount. What is mounted is read from /proc/self/mountinfo, which
- * asks no filesystem.
+ * for itself waits for ever. Nothing here looks into the mount. What is mounted is read from mountinfo, which asks no
+ * filesystem.
  */
 import { openSync, readFileSync } from 'node:fs';
 import { FlashCopyError, IoError } from '../base/errors.ts';
@@ -64,9 +64,9 @@ export function mountFuse(fuseFd: number, directory: string, source = 'flashcopy
   }
 }
 
-/** All mounts, in the order in which they were made. */
+/** All mounts that the calling thread sees, in the order in which they were made. */
 export function mounts(): Mount[] {
-  return readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n').map(parseMount);
+  return readFileSync('/proc/thread-self/mountinfo', 'utf8').trimEnd().split('\n').map(parseMount);
 }
 
 /** What is mounted at the directory, the topmost if several are. */

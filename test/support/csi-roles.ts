@@ -39,9 +39,16 @@ export class RoleProcess {
     this.#undo = suite.cleanup.defer(`stop the ${role}`, () => this.#stop());
   }
 
-  static async start(suite: EngineSuite, role: string, args: string[]): Promise<RoleProcess> {
+  /** `within`: a command that runs the one behind its own words. */
+  static async start(
+    suite: EngineSuite,
+    role: string,
+    args: string[],
+    within: readonly string[] = [],
+  ): Promise<RoleProcess> {
     const socket = path.join(suite.directory, `${role}.sock`);
-    const child = spawn(process.execPath, [program, role, '--csi-endpoint', `unix://${socket}`, ...args], {
+    const words = [...within, process.execPath, program, role, '--csi-endpoint', `unix://${socket}`, ...args];
+    const child = spawn(words[0]!, words.slice(1), {
       stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,
     });
