@@ -5,7 +5,7 @@
  * directory of mode 0700 if that had to be made. A socket that a dead server left is replaced; one that is answered
  * is not.
  */
-import { chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
@@ -36,10 +36,12 @@ export async function listenOnUnix(server: Server, endpoint: string): Promise<Li
   rmSync(fresh, { force: true });
 
   await bind(server, fresh);
+  const { ino } = lstatSync(fresh);
   renameSync(fresh, socketPath);
   const stop = async () => {
     await shutDown(server);
-    rmSync(socketPath, { force: true });
+    // While calls under way came to their end, the next server may have taken the place.
+    if (lstatSync(socketPath, { throwIfNoEntry: false })?.ino === ino) rmSync(socketPath, { force: true });
   };
   return { stop };
 }
