@@ -17,7 +17,7 @@ import { FlashCopyError } from '../base/errors.ts';
 import { Limit } from '../base/limit.ts';
 import { mountAt } from '../sys/mount.ts';
 import { run } from '../sys/run.ts';
-import { type DeviceUser, openersOf, userOfDevice } from './device-users.ts';
+import { type DeviceUser, looseAt, openersOf, userOfDevice, visibleMounts } from './device-users.ts';
 import {
   attachLoop,
   backingFile,
@@ -61,6 +61,13 @@ export class Devices {
   async detach(volume: { id: number; name: string }): Promise<void> {
     const device = (await this.all()).get(volume.id);
     if (device === undefined) return;
+    const bound = looseAt(device);
+    if (bound !== undefined)
+      throw new FlashCopyError(
+        'VolumeInUse',
+        `Device ${device} of volume ${volume.name} is published at ${bound} and stays attached: its number must not become ` +
+          'that of another volume. Unmount it there first.',
+      );
     const sequence = sequenceOf(device);
     const { status, stderr } = await this.lookers.run(() => run('losetup', ['--detach', device]));
     const attached = () => backingFile(device) !== '' && sequenceOf(device) === sequence;
@@ -105,10 +112,11 @@ export class Devices {
       const attached = volumeIds.filter((id) => devices.has(id));
       if (attached.length === 0) return new Map();
       const openers = await openersOf(new Set(attached.map((id) => devices.get(id)!)));
+      const seen = visibleMounts();
       const users = new Map<number, DeviceUser>();
       for (const id of attached) {
         const device = devices.get(id)!;
-        const user = await userOfDevice(device, openers.get(device));
+        const user = await userOfDevice(device, openers.get(device), seen);
         if (user !== undefined) users.set(id, user);
       }
       const passing = [...users.values()].some((user) => user.passing);

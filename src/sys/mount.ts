@@ -15,6 +15,8 @@ const MS_NOSUID = 2;
 const MS_NODEV = 4;
 const MS_NOEXEC = 8;
 const FILESYSTEM = 'fuse.flashcopy';
+/** Filesystems that a device's node can be bound from. */
+const NODE_FILESYSTEMS = new Set(['devtmpfs', 'tmpfs']);
 /** fuse/protocol.ts has the reason, as DATA_BYTES_MAX. */
 const READ_BYTES_MAX = 512 * 1024;
 
@@ -72,6 +74,12 @@ export function mounts(): Mount[] {
 /** What is mounted at the directory, the topmost if several are. */
 export function mountAt(directory: string): Mount | undefined {
   return mounts().findLast((mount) => mount.directory === directory);
+}
+
+/** The loop device whose node is bound there: 'loopN'. */
+export function boundDevice(mount: Mount): string | undefined {
+  if (!NODE_FILESYSTEMS.has(mount.type)) return undefined;
+  return /\/(loop\d+)(?:\/\/deleted)?$/.exec(mount.root)?.[1];
 }
 
 /** "36 35 98:0 /root /mnt rw,noatime master:1 - ext3 /dev/root rw": the fields before " - " vary in number. */

@@ -10,7 +10,7 @@ import { mountAt } from '../../src/sys/mount.ts';
 import { attempt, run } from '../support/commands.ts';
 import { CsiNode, fails, type Mode, NODE } from '../support/csi-node.ts';
 import { MiB } from '../support/disks.ts';
-import { engineSuite } from '../support/engine-suite.ts';
+import { engineSuite, refused } from '../support/engine-suite.ts';
 import type { FilesystemKind } from '../support/filesystems.ts';
 
 const VOLUME_BYTES = 512 * MiB;
@@ -145,6 +145,13 @@ describe('The CSI node service', () => {
       const { usage, volumeCondition } = await node.stats(name);
       assert.deepEqual([usage[0]!.unit, usage[0]!.total], ['BYTES', 16 * MiB]);
       assert.equal(volumeCondition!.abnormal, false);
+    });
+
+    it('that is in use as long as it is published, whether somebody has it open or not', async () => {
+      const message = /published at .*pods\/raw-pod/;
+      assert.match(await refused('VolumeInUse', suite.engine.detachVolume(name)), message);
+      assert.match(await refused('VolumeInUse', suite.engine.deleteVolume(name)), message);
+      assert.equal((await write(node.target(name))).status, 0);
     });
 
     it('that is not mounted as well, nor unstaged, while it is published', async () => {

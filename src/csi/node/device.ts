@@ -9,7 +9,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { FlashCopyError } from '../../base/errors.ts';
 import { makeBlockDevice } from '../../sys/libc.ts';
-import { type Mount, mountAt, mounts } from '../../sys/mount.ts';
+import { boundDevice, type Mount, mountAt, mounts } from '../../sys/mount.ts';
 import { run } from '../../sys/run.ts';
 
 export type Device = {
@@ -22,8 +22,6 @@ export type Device = {
 };
 
 const UNMOUNT_MS = 60_000;
-/** Filesystems that a device's node can be bound from. */
-const NODE_FILESYSTEMS = new Set(['devtmpfs', 'tmpfs']);
 
 export async function deviceAt(devicePath: string): Promise<Device> {
   const name = path.basename(devicePath);
@@ -59,12 +57,6 @@ export const filesystemMounts = (device: Device): Mount[] =>
 /** Where the device itself can be opened. */
 export const nodeMounts = (device: Device): Mount[] =>
   mounts().filter((mount) => boundDevice(mount) === path.basename(device.path));
-
-/** The loop device whose node is bound there: 'loopN'. */
-export function boundDevice(mount: Mount): string | undefined {
-  if (!NODE_FILESYSTEMS.has(mount.type)) return undefined;
-  return /\/(loop\d+)(?:\/\/deleted)?$/.exec(mount.root)?.[1];
-}
 
 const LOOP_MAJOR = '7:';
 const isOfVolume = (mount: Mount): boolean =>

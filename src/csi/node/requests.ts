@@ -8,11 +8,10 @@
 import { lstat, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { FlashCopyError } from '../../base/errors.ts';
-import { mountAt } from '../../sys/mount.ts';
+import { boundDevice, mountAt } from '../../sys/mount.ts';
 import { type FilesystemType, objectionTo, READERS } from '../capabilities.ts';
 import type { VolumeCapability__Output } from '../generated/csi/v1/VolumeCapability.ts';
 import { shown } from '../ids.ts';
-import { boundDevice } from './device.ts';
 import { checkMountOptions } from './mount-options.ts';
 
 /** How a volume is to be used. */
