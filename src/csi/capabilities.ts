@@ -36,18 +36,28 @@ export function objectionTo(capability: VolumeCapability__Output): string | unde
   return `The filesystem ${shown(fsType)} was asked for; it can be ext4 or xfs.`;
 }
 
+/** Why a volume cannot be used in all of these ways. */
+export function objectionToAll(capabilities: readonly VolumeCapability__Output[]): string | undefined {
+  const objection = capabilities.map(objectionTo).find((each) => each !== undefined);
+  if (objection !== undefined) return objection;
+  const filesystems = new Set(capabilities.flatMap(({ mount }) => mount?.fsType || []));
+  if (filesystems.size < 2) return undefined;
+  return `The filesystems ${[...filesystems].join(' and ')} were asked for, and a volume has one. Ask for one of them.`;
+}
+
 export function checkCapabilities(capabilities: readonly VolumeCapability__Output[]): void {
   const objection =
     capabilities.length === 0
       ? 'The volume capabilities are missing. Say how the volume is to be used.'
-      : capabilities.map(objectionTo).find((each) => each !== undefined);
+      : objectionToAll(capabilities);
   if (objection !== undefined) throw new FlashCopyError('InvalidArgument', objection);
 }
 
 /** The filesystem that a volume will get; undefined: none is asked for. */
 export function filesystemOf(capabilities: readonly VolumeCapability__Output[]): FilesystemType | undefined {
-  const mount = capabilities.find((each) => each.mount)?.mount;
-  return mount ? ((mount.fsType || FILESYSTEM_DEFAULT) as FilesystemType) : undefined;
+  const mounts = capabilities.flatMap(({ mount }) => mount ?? []);
+  const named = mounts.find(({ fsType }) => fsType !== '')?.fsType as FilesystemType | undefined;
+  return mounts.length === 0 ? undefined : (named ?? FILESYSTEM_DEFAULT);
 }
 
 /** A volume that is smaller could not be used as it is asked for. */

@@ -8,7 +8,7 @@ import { FlashCopyError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import type { Provisioning } from '../base/model.ts';
 import { Turns } from '../base/turns.ts';
-import { leastBytes, objectionTo } from './capabilities.ts';
+import { leastBytes, objectionTo, objectionToAll } from './capabilities.ts';
 import { createVolume, wishOf } from './create-volume.ts';
 import type { ControllerExpandVolumeRequest__Output } from './generated/csi/v1/ControllerExpandVolumeRequest.ts';
 import type { ControllerExpandVolumeResponse } from './generated/csi/v1/ControllerExpandVolumeResponse.ts';
@@ -23,7 +23,7 @@ import { mutableParameters, volumeParameters } from './parameters.ts';
 import { largestVolume, nodeIn } from './placement.ts';
 import { checkId, type Places } from './places.ts';
 import type { ControllerService } from './services.ts';
-import { isWithin, sizeFor, sizeRangeOf } from './sizes.ts';
+import { growToAtLeast, isWithin, sizeFor, sizeRangeOf } from './sizes.ts';
 import { createSnapshot, deleteThing, listSnapshots, snapshotsMessage, snapshotWishOf } from './snapshots.ts';
 
 const CAPABILITIES = [
@@ -108,7 +108,7 @@ async function validate(
   if (volumeCapabilities.length === 0)
     throw new FlashCopyError('InvalidArgument', 'The volume capabilities to confirm are missing.');
   await places.get('volume', volumeId);
-  const objection = volumeCapabilities.map(objectionTo).find((each) => each !== undefined);
+  const objection = objectionToAll(volumeCapabilities);
   if (objection !== undefined) return { message: objection };
   try {
     volumeParameters(parameters, mutable);
@@ -166,10 +166,16 @@ async function expand(
   const objection = volumeCapability ? objectionTo(volumeCapability) : undefined;
   if (objection !== undefined) throw new FlashCopyError('InvalidArgument', objection);
   const range = sizeRangeOf(capacityRange);
-  const { engine, info } = await places.get('volume', volumeId);
+  const volume = await places.get('volume', volumeId);
+  const { engine, info } = volume;
   // A raw device has nothing on it that we would have to grow.
   const nodeExpansionRequired = !volumeCapability?.block;
-  if (isWithin(info.sizeBytes, range)) return { capacityBytes: info.sizeBytes, nodeExpansionRequired };
+  if (isWithin(info.sizeBytes, range)) {
+    // A former attempt may have been cut off before the device had the size, and a raw one is not asked for again.
+    const { sizeBytes: capacityBytes } =
+      info.device === '' ? info : await growToAtLeast(volume, info.sizeBytes);
+    return { capacityBytes, nodeExpansionRequired };
+  }
   const sizeBytes = sizeFor(range, info.sizeBytes);
   const largest = largestVolume(await engine.pool(), 'thin');
   if (sizeBytes > largest)
@@ -177,7 +183,7 @@ async function expand(
       'OutOfRange',
       `Volume ${volumeId} was to grow to ${sizeBytes} bytes; the pool of its node can hold ${largest}. Ask for less.`,
     );
-  const grown = await engine.growVolume(`#${info.id}`, sizeBytes);
+  const grown = await growToAtLeast(volume, sizeBytes);
   return { capacityBytes: grown.sizeBytes, nodeExpansionRequired };
 }
 
@@ -188,5 +194,11 @@ async function modify(places: Places, request: ControllerModifyVolumeRequest__Ou
   const { engine, info } = await places.get('volume', request.volumeId);
   if (copyRate === undefined) return;
   const mapping = (await engine.listMappings()).find(({ target }) => target === info.name);
-  if (mapping !== undefined) await engine.setCopyRate(`#${mapping.id}`, copyRate);
+  if (mapping === undefined) return;
+  try {
+    await engine.setCopyRate(`#${mapping.id}`, copyRate);
+  } catch (error) {
+    // The copy is complete by now.
+    if (!(error instanceof FlashCopyError && error.code === 'MappingNotFound')) throw error;
+  }
 }

@@ -103,8 +103,14 @@ function unlessMissing(error: unknown): undefined {
 
 function checkIsWished(wish: Wish, info: VolumeInfo): void {
   checkSame('volume', info, wish.labels, ['source', 'params']);
-  if (isWithin(info.sizeBytes, wish.range)) return;
   const { required, limit } = wish.range;
+  if (info.sizeBytes < wish.leastBytes)
+    throw new FlashCopyError(
+      'AlreadyExists',
+      `A volume named ${shown(wish.name)} exists already with ${info.sizeBytes} bytes, and the filesystem that was asked for ` +
+        `needs ${wish.leastBytes}. Use another name.`,
+    );
+  if (isWithin(info.sizeBytes, wish.range)) return;
   throw new FlashCopyError(
     'AlreadyExists',
     `A volume named ${shown(wish.name)} exists already with another size: ${info.sizeBytes} bytes, asked for were at least ` +

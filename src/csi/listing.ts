@@ -8,12 +8,12 @@ import type { Found, Kind, Places } from './places.ts';
 
 export type Page = { found: Found[]; nextToken: string };
 
-/** `maxEntries` 0: all that is left. `isWanted`: which of them to list. */
+/** `maxEntries` 0: all that is left. `nodes`: the only ones to ask. `isWanted`: which of them to list. */
 export async function pageOf(
   places: Places,
   kind: Kind,
   { maxEntries, startingToken }: { maxEntries: number; startingToken: string },
-  isWanted: (found: Found) => boolean = () => true,
+  { nodes: among, isWanted = () => true }: { nodes?: string[]; isWanted?: (found: Found) => boolean } = {},
 ): Promise<Page> {
   if (maxEntries < 0)
     throw new FlashCopyError(
@@ -21,7 +21,7 @@ export async function pageOf(
       `${maxEntries} entries were asked for. Ask for 0 (all) or more.`,
     );
   const after = tokenOf(startingToken);
-  const nodes = (await places.engines.nodes())
+  const nodes = (among ?? (await places.engines.nodes()))
     .sort()
     .filter((node) => after === undefined || node >= after.node);
   const found: Found[] = [];

@@ -3,7 +3,9 @@
  * than the limit.
  */
 import { FlashCopyError } from '../base/errors.ts';
+import type { VolumeInfo } from '../base/model.ts';
 import type { CapacityRange__Output } from './generated/csi/v1/CapacityRange.ts';
+import type { Found } from './places.ts';
 
 const BLOCK = 4096;
 export const SIZE_DEFAULT = 1024 ** 3;
@@ -47,4 +49,19 @@ function withinLimit(size: number, limit: number): number {
 /** Whether a volume that is there is what was asked for. */
 export function isWithin(sizeBytes: number, { required, limit }: SizeRange): boolean {
   return sizeBytes >= required && (limit === 0 || sizeBytes <= limit);
+}
+
+/** The volume, and its device if it has one, are as large as that or larger, whoever else makes it larger meanwhile. */
+export async function growToAtLeast({ engine, info }: Found, sizeBytes: number): Promise<VolumeInfo> {
+  const name = `#${info.id}`;
+  for (let asked = Math.max(sizeBytes, info.sizeBytes); ; ) {
+    try {
+      return await engine.growVolume(name, asked);
+    } catch (error) {
+      if (!(error instanceof FlashCopyError && error.code === 'InvalidArgument')) throw error;
+      const { sizeBytes: found } = await engine.getVolume(name);
+      if (found <= asked) throw error;
+      asked = found;
+    }
+  }
 }

@@ -84,7 +84,19 @@ export async function listSnapshots(
   }
   const page = { maxEntries, startingToken };
   if (sourceVolumeId === '') return pageOf(places, 'snapshot', page);
-  return pageOf(places, 'snapshot', page, ({ info }) => info.labels[LABELS.sourceVolume] === sourceVolumeId);
+  // All of them are on the volume's node, and no other need answer.
+  const place = parseId(sourceVolumeId);
+  const source = await places.find('volume', sourceVolumeId);
+  return pageOf(places, 'snapshot', page, {
+    nodes: place && places.engines.engineOf(place.node) ? [place.node] : [],
+    isWanted: ({ info }) => {
+      const noted = info.labels[LABELS.sourceVolume];
+      // Made without CSI, it has no note.
+      return noted === undefined
+        ? info.source !== '' && info.source === source?.info.name
+        : noted === sourceVolumeId;
+    },
+  });
 }
 
 export async function snapshotsMessage(places: Places, found: readonly Found[]): Promise<Snapshot[]> {

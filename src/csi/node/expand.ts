@@ -6,6 +6,7 @@ import { FlashCopyError } from '../../base/errors.ts';
 import { type Mount, mountAt } from '../../sys/mount.ts';
 import { shown } from '../ids.ts';
 import type { Found } from '../places.ts';
+import { growToAtLeast } from '../sizes.ts';
 import { type Device, deviceAt, filesystemMounts, nodeMounts } from './device.ts';
 import { growMounted } from './grow.ts';
 import { volumePlace } from './requests.ts';
@@ -18,7 +19,7 @@ export async function expand(
   volume: Found,
   { volumePath, block, requiredBytes }: Expansion,
 ): Promise<number> {
-  const { info, engine } = volume;
+  const { info } = volume;
   const { path: place, kind } = await volumePlace(volumePath);
   let device = await attachedDevice(volume);
   if (kind === 'nothing' || device === undefined) throw notThere(volume, volumePath);
@@ -30,14 +31,14 @@ export async function expand(
     );
   }
   if (device.sizeBytes !== info.sizeBytes) {
-    await engine.growVolume(`#${info.id}`, info.sizeBytes);
+    await growToAtLeast(volume, info.sizeBytes);
     device = await deviceAt(device.path);
   }
-  // A block device's staging path has nothing mounted.
-  if (block || nodeMounts(device).some(({ directory }) => directory === place)) return device.sizeBytes;
   const mount = mountAt(place);
-  if (mount?.device !== device.number) throw notThere(volume, volumePath);
-  await growFilesystemAt(mount, device);
+  if (mount?.device === device.number) await growFilesystemAt(mount, device);
+  // A block device's staging path has nothing mounted.
+  else if (!block && !nodeMounts(device).some(({ directory }) => directory === place))
+    throw notThere(volume, volumePath);
   return device.sizeBytes;
 }
 
