@@ -102,6 +102,25 @@ describe('The CSI node service finds', () => {
     await node.unstage(name, node.staging(`${name}-elsewhere`));
   });
 
+  it('what a format that was cut off left before a volume is a raw device, and nothing of what is written then', async () => {
+    const device = await volume();
+    await note(await node.id(name));
+    await run('dd', ['if=/dev/urandom', `of=${device}`, 'bs=1M', 'count=3', 'seek=7', 'status=none']);
+    const block = { access: 'block' as const };
+    await node.stage(name, block);
+    const zeros = await run('cmp', ['--silent', `--bytes=${16 * MiB}`, device, '/dev/zero']);
+    assert.equal(zeros, '', 'what the format left is gone');
+    const target = await node.publish(name, block);
+    await run('dd', ['if=/dev/urandom', `of=${target}`, 'bs=1M', 'count=1', 'oflag=direct', 'status=none']);
+    const written = await run('sha256sum', [target]);
+    await node.unpublish(name);
+    await node.unstage(name);
+    await suite.whileAttached(name, async (again) => {
+      const found = await run('sha256sum', [again]);
+      assert.equal(found.split(' ')[0], written.split(' ')[0]);
+    });
+  });
+
   it('the note of another volume, and does not format for it', async () => {
     const device = await volume();
     await note('node-1/00000000/1');

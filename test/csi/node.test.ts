@@ -234,7 +234,7 @@ describe('The CSI node service', () => {
     });
 
     it('and not as another filesystem than it has', async () => {
-      assert.match(await fails('INVALID_ARGUMENT', node.stage(name, { fsType: 'xfs' })), /ext4/);
+      assert.match(await fails('FAILED_PRECONDITION', node.stage(name, { fsType: 'xfs' })), /ext4/);
       await fails('INVALID_ARGUMENT', node.stage(name, { fsType: 'btrfs' }));
       assert.equal(await deviceOf(name), '');
     });
@@ -292,7 +292,7 @@ describe('The CSI node service', () => {
           node.call((done) => node.client.nodeStageVolume(request, done)),
         );
         await fails(
-          'INVALID_ARGUMENT',
+          request.stagingTargetPath === '' ? 'FAILED_PRECONDITION' : 'INVALID_ARGUMENT',
           node.call((done) => node.client.nodePublishVolume(request, done)),
         );
       }

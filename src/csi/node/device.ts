@@ -4,13 +4,14 @@
  * All of it is read from the system each time: sysfs opens no device, and the mount table asks no filesystem. Nothing
  * here waits for a volume.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { FlashCopyError } from '../../base/errors.ts';
 import { makeBlockDevice } from '../../sys/libc.ts';
 import { boundDevice, type Mount, mountAt, mounts } from '../../sys/mount.ts';
 import { run } from '../../sys/run.ts';
+import { parseId, shown } from '../ids.ts';
 
 export type Device = {
   /** '/dev/loopN'. */
@@ -22,6 +23,7 @@ export type Device = {
 };
 
 const UNMOUNT_MS = 60_000;
+const LOOP_MAJOR = '7:';
 
 export async function deviceAt(devicePath: string): Promise<Device> {
   const name = path.basename(devicePath);
@@ -58,19 +60,10 @@ export const filesystemMounts = (device: Device): Mount[] =>
 export const nodeMounts = (device: Device): Mount[] =>
   mounts().filter((mount) => boundDevice(mount) === path.basename(device.path));
 
-const LOOP_MAJOR = '7:';
-const isOfVolume = (mount: Mount): boolean =>
-  mount.device.startsWith(LOOP_MAJOR) || boundDevice(mount) !== undefined;
-
-/** Takes away what is mounted there, all layers of it, if it is of a volume. Idempotent. */
-export async function unmount(directory: string): Promise<void> {
+/** Takes away what is mounted there, all layers of it, if it is of that volume. Idempotent. */
+export async function unmount(directory: string, volumeId: string): Promise<void> {
   for (let mount = mountAt(directory); mount !== undefined; mount = mountAt(directory)) {
-    if (!isOfVolume(mount)) {
-      throw new FlashCopyError(
-        'WrongState',
-        `${mount.source} (${mount.type}) is mounted at ${directory}, which is no volume. Unmount it by hand.`,
-      );
-    }
+    checkOfVolume(mount, volumeId);
     const layers = layersAt(directory);
     const { stderr } = await run('umount', ['-i', '-c', directory], UNMOUNT_MS);
     if (layersAt(directory) < layers) continue;
@@ -80,6 +73,38 @@ export async function unmount(directory: string): Promise<void> {
       `${directory} could not be unmounted: ${stderr.trim()}.` +
         (busy ? ` See who has files open there with "fuser -vm ${directory}".` : ''),
     );
+  }
+}
+
+/**
+ * It is a raw device of some volume, or the filesystem of this one. Whose a raw device is cannot be told for sure: the
+ * number of one that went away may be another volume's by now. A mounted one keeps its number.
+ */
+function checkOfVolume(mount: Mount, volumeId: string): void {
+  if (boundDevice(mount) !== undefined) return;
+  const file = mount.device.startsWith(LOOP_MAJOR) ? backingFileOf(mount) : undefined;
+  const number = file && /^(\d+)(?: \(deleted\))?$/.exec(path.basename(file))?.[1];
+  if (number === undefined && (file !== undefined || !mount.device.startsWith(LOOP_MAJOR))) {
+    throw new FlashCopyError(
+      'WrongState',
+      `${mount.source} (${mount.type}) is mounted at ${mount.directory}, which is no volume. Unmount it by hand.`,
+    );
+  }
+  if (number === undefined || `#${number}` === parseId(volumeId)?.name) return;
+  throw new FlashCopyError(
+    'WrongState',
+    `Volume ${shown(volumeId)} was to be taken away at ${mount.directory}, and volume #${number} of an engine of this ` +
+      'machine is mounted there. Name that volume, or the path where this one is.',
+  );
+}
+
+/** Undefined: the device has none any more. The kernel answers by itself, and asks no filesystem. */
+function backingFileOf({ device }: Mount): string | undefined {
+  try {
+    return readFileSync(`/sys/dev/block/${device}/loop/backing_file`, 'utf8').trimEnd();
+  } catch (error) {
+    if (['ENOENT', 'ENXIO', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
   }
 }
 

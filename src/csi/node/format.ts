@@ -25,9 +25,10 @@ import { run } from '../../sys/run.ts';
 import { FILESYSTEM_DEFAULT, type FilesystemType } from '../capabilities.ts';
 import { LABELS } from '../labels.ts';
 import type { Found } from '../places.ts';
-import { type Device, filesystemMounts } from './device.ts';
+import { type Device, filesystemMounts, nodeMounts } from './device.ts';
 import { failed, isUnfinishedXfs, signatureOn } from './filesystem.ts';
-import { existing, type Use } from './requests.ts';
+import { checkOptionsFor } from './mount-options.ts';
+import { existing, onPath, type Use } from './requests.ts';
 
 const NOTE = '.flashcopy-unfinished-format';
 const LONG_MS = 600_000;
@@ -53,8 +54,9 @@ export async function ensureFilesystem(
     } else await removeNote(directory);
   }
   if (signature !== undefined) return acceptable(signature, device, use);
-  await checkEmpty(volume, device);
   const type = use.filesystem ?? filesystemLabel(volume.info) ?? FILESYSTEM_DEFAULT;
+  checkOptionsFor(type, use.options);
+  await checkEmpty(volume, device);
   await writeNote(directory, volume.id);
   await makeFilesystem(type, device);
   await removeNote(directory);
@@ -67,24 +69,30 @@ function filesystemLabel({ labels }: VolumeInfo): FilesystemType | undefined {
   return noted === 'ext4' || noted === 'xfs' ? noted : undefined;
 }
 
-/** After this the volume is as if it had never been staged here, if it was not staged completely. */
+/**
+ * After this the volume is as if it had never been staged here, if it was not staged completely. One that is used as a raw
+ * device meanwhile holds what its user has written.
+ */
 export async function abandonFormat(
   volume: Found | undefined,
   device: Device | undefined,
   directory: string,
 ): Promise<void> {
   if (volume === undefined || !(await isNoted(directory, volume.id))) return removeNote(directory);
-  if (device !== undefined && filesystemMounts(device).length === 0) {
-    if (await isUnfinished(device, await signatureOn(device))) await empty(device);
-    await removeNote(directory);
-  }
+  if (device === undefined || filesystemMounts(device).length > 0) return;
+  const isUsed = nodeMounts(device).length > 0;
+  if (!isUsed && (await isUnfinished(device, await signatureOn(device)))) await empty(device);
+  await removeNote(directory);
 }
 
 function acceptable(signature: string, device: Device, use: Use): FilesystemType {
   if (signature !== 'ext4' && signature !== 'xfs') throw holdsSomething(device, signature);
-  if (use.filesystem === undefined || use.filesystem === signature) return signature;
+  if (use.filesystem === undefined || use.filesystem === signature) {
+    checkOptionsFor(signature, use.options);
+    return signature;
+  }
   throw new FlashCopyError(
-    'InvalidArgument',
+    'WrongState',
     `The volume has the filesystem ${signature}, and ${use.filesystem} was asked for. Ask for ${signature}.`,
   );
 }
@@ -147,8 +155,10 @@ export async function isNoted(directory: string, volumeId: string): Promise<bool
 }
 
 async function writeNote(directory: string, volumeId: string): Promise<void> {
-  await writeFile(path.join(directory, NOTE), volumeId, { flush: true });
-  await syncDirectory(directory);
+  await onPath('staging path', directory, async () => {
+    await writeFile(path.join(directory, NOTE), volumeId, { flush: true });
+    await syncDirectory(directory);
+  });
 }
 
 async function removeNote(directory: string): Promise<void> {

@@ -7,26 +7,27 @@
  * A raw block device is read-only for all its targets or for none: a read-only mount of its node would not keep anybody
  * from writing.
  */
-import { mkdir, open, rmdir, stat, unlink } from 'node:fs/promises';
+import { lstat, mkdir, open, rmdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { FlashCopyError } from '../../base/errors.ts';
 import { bindMount } from '../../sys/bind-mount.ts';
-import { type Mount, mountAt } from '../../sys/mount.ts';
+import { boundDevice, type Mount, mountAt } from '../../sys/mount.ts';
 import type { Found } from '../places.ts';
 import { type Device, filesystemMounts, nodeMounts, setReadOnly, unmount } from './device.ts';
-import { resolvePath, type Use } from './requests.ts';
-import { attachedDevice } from './stage.ts';
+import { isSamePlace, onPath, resolvePath, type Use } from './requests.ts';
+import { attachedDevice, checkWritable } from './stage.ts';
 
 const TARGET = 'target path';
 
-/** What is bound, and where else it is already. */
-type Source = { path: string; readOnly: boolean; published: Mount[] };
+/** What is bound, where else it is already, and whether a mount is of it. */
+type Source = { path: string; readOnly: boolean; published: Mount[]; isIt: (mount: Mount) => boolean };
 
 export async function publish(
   volume: Found,
   use: Use,
   paths: { staging: string; target: string },
 ): Promise<void> {
+  checkWritable(volume, use);
   const { path: staging } = await resolvePath('staging path', paths.staging);
   const { path: target, kind } = await resolvePath(TARGET, paths.target);
   const device = await attachedDevice(volume);
@@ -48,18 +49,27 @@ export async function publish(
     if (use.access === 'block') checkSameAccess(other, readOnly, target);
   }
   if (use.access === 'block') await setReadOnly(device, readOnly);
-  await makeTarget(target, kind, use.access);
-  bindMount(source.path, target, readOnly);
+  await onPath(TARGET, paths.target, async () => {
+    await makeTarget(target, kind, use.access);
+    bindMount(source.path, target, { readOnly, device: device.number });
+  });
 }
 
 /** Idempotent: takes away what is published there and the target path itself. */
-export async function unpublish(targetPath: string): Promise<void> {
+export async function unpublish(volumeId: string, targetPath: string): Promise<void> {
   const { path: target, kind } = await resolvePath(TARGET, targetPath);
   if (kind === 'nothing') return;
-  await unmount(target);
-  if (kind === 'directory') return removeDirectory(target);
-  const { size } = await stat(target);
-  if (size > 0) throw notOurs(target, 'a file with content');
+  await unmount(target, volumeId);
+  await onPath(TARGET, targetPath, () =>
+    kind === 'directory' ? removeDirectory(target) : removeFile(target),
+  );
+}
+
+/** What a block device was published at: nothing else is a file of ours. */
+async function removeFile(target: string): Promise<void> {
+  const stats = await lstat(target);
+  if (!stats.isFile()) throw notOurs(target, 'neither a directory nor a regular file');
+  if (stats.size > 0) throw notOurs(target, 'a file with content');
   await unlink(target);
 }
 
@@ -72,21 +82,24 @@ function deviceSource(device: Device): Source {
         'Unstage it first, or publish it as a filesystem.',
     );
   }
-  return { path: device.path, readOnly: false, published: nodeMounts(device) };
+  const isIt = (mount: Mount) => boundDevice(mount) === path.basename(device.path);
+  return { path: device.path, readOnly: false, published: nodeMounts(device), isIt };
 }
 
 function stagedSource(volume: Found, device: Device, staging: string): Source {
   const staged = mountAt(staging);
   if (staged === undefined || staged.device !== device.number) throw notStaged(volume, staging);
+  // Parts of the volume are what somebody made of a published one.
+  const isIt = (mount: Mount) => mount.device === device.number && mount.root === '/';
+  // The staging path may have several names.
   const published = filesystemMounts(device).filter(
-    // Parts of the volume are what somebody made of a published one. The staging path may have several names.
-    (mount) => mount.root === '/' && !mount.directory.endsWith(staging),
+    (mount) => isIt(mount) && !isSamePlace(mount.directory, staging),
   );
-  return { path: staging, readOnly: staged.options.includes('ro'), published };
+  return { path: staging, readOnly: staged.options.includes('ro'), published, isIt };
 }
 
 function checkPublished(there: Mount, source: Source, readOnly: boolean, target: string): void {
-  if (!source.published.some((mount) => mount.directory === target)) {
+  if (!source.isIt(there)) {
     throw new FlashCopyError(
       'WrongState',
       `${there.source} (${there.type}) is mounted at the target path ${target}, which is not this volume. Unmount it first.`,

@@ -5,9 +5,10 @@
  * a symbolic link at their end, which could lead a mount elsewhere. Above it links are resolved, because the mount table
  * has resolved paths: a kubelet directory may well be a link.
  */
+import { statSync } from 'node:fs';
 import { lstat, realpath } from 'node:fs/promises';
 import path from 'node:path';
-import { FlashCopyError } from '../../base/errors.ts';
+import { type ErrorCode, FlashCopyError } from '../../base/errors.ts';
 import { boundDevice, mountAt } from '../../sys/mount.ts';
 import { type FilesystemType, objectionTo, READERS } from '../capabilities.ts';
 import type { VolumeCapability__Output } from '../generated/csi/v1/VolumeCapability.ts';
@@ -56,28 +57,73 @@ export function checkPath(what: string, text: string): void {
 export type Kind = 'directory' | 'file' | 'nothing';
 
 /** The path as the mount table has it, and what is there. */
-export async function resolvePath(what: string, text: string): Promise<{ path: string; kind: Kind }> {
+export function resolvePath(what: string, text: string): Promise<{ path: string; kind: Kind }> {
+  return onPath(what, text, () => resolved(what, text));
+}
+
+async function resolved(what: string, text: string): Promise<{ path: string; kind: Kind }> {
   const above = await existing(realpath(path.dirname(text)));
   if (above === undefined) return { path: text, kind: 'nothing' };
-  const resolved = path.join(above, path.basename(text));
+  const place = path.join(above, path.basename(text));
   // What is mounted is not looked at: a filesystem whose device is gone answers nothing but errors.
-  const mount = mountAt(resolved);
-  if (mount !== undefined) return { path: resolved, kind: boundDevice(mount) ? 'file' : 'directory' };
-  const stats = await existing(lstat(resolved));
+  const mount = mountAt(place);
+  if (mount !== undefined) return { path: place, kind: boundDevice(mount) ? 'file' : 'directory' };
+  const stats = await existing(lstat(place));
   if (stats?.isSymbolicLink())
     throw invalid(
       `The ${what} ${shown(text)} is a symbolic link, and nothing is mounted through one. Remove it.`,
     );
   return {
-    path: resolved,
+    path: place,
     kind: stats === undefined ? 'nothing' : stats.isDirectory() ? 'directory' : 'file',
   };
+}
+
+/**
+ * Whether the two are names of one place: a machine's directory that a container has twice, say. What is mounted there is
+ * not looked at, only the directories that they are in.
+ */
+export function isSamePlace(one: string, other: string): boolean {
+  if (one === other) return true;
+  if (path.basename(one) !== path.basename(other)) return false;
+  const [a, b] = [one, other].map((each) => statSync(path.dirname(each), { throwIfNoEntry: false }));
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
 }
 
 /** Where a volume is said to be. A path that cannot be one names nothing. */
 export async function volumePlace(text: string): ReturnType<typeof resolvePath> {
   if (!path.isAbsolute(text) || text.includes('\0')) return { path: text, kind: 'nothing' };
   return resolvePath('volume path', path.normalize(text).replace(/(?<=.)\/$/, ''));
+}
+
+const UNUSABLE: Readonly<Record<string, [ErrorCode, string]>> = {
+  ENAMETOOLONG: ['InvalidArgument', 'it is too long for the system'],
+  ELOOP: ['InvalidArgument', 'its symbolic links lead in a circle'],
+  ENOTDIR: ['WrongState', 'something on the way to it is no directory'],
+  EEXIST: ['WrongState', 'something on the way to it is no directory'],
+  ENOSPC: ['OutOfSpace', 'its filesystem is full'],
+  EROFS: ['WrongState', 'its filesystem is read-only'],
+  EBUSY: ['VolumeInUse', 'it is in use'],
+};
+
+/** That a path cannot be used is the caller's fault or the machine's, and is told as that. */
+export async function onPath<Value>(
+  what: string,
+  text: string,
+  action: () => Promise<Value>,
+): Promise<Value> {
+  try {
+    return await action();
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (error instanceof FlashCopyError || code === undefined || syscall === undefined) throw error;
+    const [told, why] = UNUSABLE[code] ?? ['IoError', `the system refuses it`];
+    throw new FlashCopyError(
+      told,
+      `The ${what} ${shown(text)} cannot be used: ${why} (${syscall}: ${code}). Look at what is there, or give another.`,
+      { cause: error },
+    );
+  }
 }
 
 /** Undefined: there is nothing. */

@@ -23,25 +23,30 @@ import { checkFilesystem, mountFilesystem } from './filesystem.ts';
 import { abandonFormat, ensureFilesystem, isNoted } from './format.ts';
 import { growMounted, growUnmounted } from './grow.ts';
 import { checkOptionsFor } from './mount-options.ts';
-import { resolvePath, type Use } from './requests.ts';
+import { isSamePlace, onPath, resolvePath, type Use } from './requests.ts';
 
 const STAGING = 'staging path';
 
 export async function stage(volume: Found, use: Use, stagingPath: string): Promise<void> {
-  if (volume.info.kind === 'snapshot' && !use.readOnly) {
-    throw new FlashCopyError(
-      'InvalidArgument',
-      `Snapshot ${volume.info.name} was to be mounted writable. Mount it read-only, or make a volume from it.`,
-    );
-  }
+  checkWritable(volume, use);
   const directory = await stagingDirectory(stagingPath);
   await withDevice(volume, async (device) => {
-    if (use.access === 'block') return stageDevice(device);
+    if (use.access === 'block') return stageDevice(volume, device, directory);
     await stageFilesystem(volume, device, use, directory);
   });
 }
 
-export async function unstage(volume: Found | undefined, stagingPath: string): Promise<void> {
+/** What a snapshot shows never changes. */
+export function checkWritable({ info }: Found, { readOnly }: Use): void {
+  if (info.kind === 'volume' || readOnly) return;
+  throw new FlashCopyError(
+    'WrongState',
+    `Snapshot ${info.name} was to be used writable. Use it read-only, or make a volume from it.`,
+  );
+}
+
+/** `volume` undefined: it is no more. */
+export async function unstage(id: string, volume: Found | undefined, stagingPath: string): Promise<void> {
   const { path: directory, kind } = await resolvePath(STAGING, stagingPath);
   const device = await attachedDevice(volume);
   const [other] = device === undefined ? [] : usesElsewhere(device, directory);
@@ -52,7 +57,7 @@ export async function unstage(volume: Found | undefined, stagingPath: string): P
     );
   }
   if (kind === 'directory') {
-    await unmount(directory);
+    await unmount(directory, id);
     await forgetFormat(volume, device, directory);
   }
   if (volume !== undefined) await volume.engine.detachVolume(`#${volume.info.id}`);
@@ -65,10 +70,12 @@ export async function attachedDevice(volume: Found | undefined): Promise<Device 
 
 async function stagingDirectory(stagingPath: string): Promise<string> {
   const { path, kind } = await resolvePath(STAGING, stagingPath);
+  if (kind === 'directory') return path;
   if (kind === 'file')
     throw new FlashCopyError('WrongState', `The staging path ${path} is a file. It has to be a directory.`);
-  if (kind === 'nothing') await mkdir(path, { mode: 0o750, recursive: true });
-  return path;
+  await onPath(STAGING, stagingPath, () => mkdir(path, { mode: 0o750, recursive: true }));
+  // Links above it could not be resolved while what they lead to was not complete.
+  return (await resolvePath(STAGING, stagingPath)).path;
 }
 
 /** Attached while and after the action; if that fails, only where it was attached before. */
@@ -92,9 +99,10 @@ async function withDevice(volume: Found, action: (device: Device) => Promise<voi
   }
 }
 
-function stageDevice(device: Device): void {
+async function stageDevice(volume: Found, device: Device, directory: string): Promise<void> {
   const [mounted] = filesystemMounts(device);
-  if (mounted === undefined) return;
+  // What is on the device from here on is not what an attempt to format it left.
+  if (mounted === undefined) return abandonFormat(volume, device, directory);
   throw new FlashCopyError(
     'WrongState',
     `The volume was to be used as a block device, and its filesystem is mounted at ${mounted.directory}. Unmount it first.`,
@@ -124,7 +132,6 @@ async function mountVolume(volume: Found, device: Device, use: Use, directory: s
     if (volume.info.kind === 'volume') await setReadOnly(device, false);
     const writable = { ...device, readOnly: volume.info.kind === 'snapshot' };
     type = await ensureFilesystem(volume, writable, use, directory);
-    checkOptionsFor(type, use.options);
     await checkFilesystem(type, writable);
     if (!writable.readOnly) await growUnmounted(type, writable);
     await mountFilesystem(type, writable, directory, optionsOf(use));
@@ -158,10 +165,10 @@ function checkStaged(staged: Mount, device: Device, use: Use, directory: string)
     differs(`with ${staged.type}`, `with ${use.filesystem}`);
 }
 
-/** Where the volume is used beside its staging path, which other names of its directory may end with as well. */
+/** Where the volume is used beside its staging path, which may have several names. */
 function usesElsewhere(device: Device, directory: string): Mount[] {
   return [...filesystemMounts(device), ...nodeMounts(device)].filter(
-    (mount) => !mount.directory.endsWith(directory),
+    (mount) => !isSamePlace(mount.directory, directory),
   );
 }
 
