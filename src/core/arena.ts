@@ -34,6 +34,8 @@ const INDEX = 0x3fffffff;
 
 /** Owner of bitmaps that mean nothing to the next process. */
 export const VOLATILE_ID = 0xffffffff;
+/** Owner of the bitmap of unsaved.ts. No catalog gives out ids that high. */
+export const UNSAVED_ID = 0xfffffffe;
 
 export class Arena {
   readonly words: Uint32Array;

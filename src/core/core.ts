@@ -71,6 +71,7 @@ export class Core {
     const state = this.state;
     const { warm, lost } = yield* recover(state, input);
     if (lost.length > 0) yield* state.commit(lost.map((row) => put('volume', row)));
+    state.unsaved.clear();
     yield* dropOrphans(state, input);
     // Bits that the dead process had set may not be durable; from here on `pending` has to tell the truth (H2).
     if (warm) yield* makeBitsDurable(state);

@@ -71,7 +71,8 @@ export function* saveOffline(state: State, volume: Volume): Plan<void> {
 
 /** Rows of volumes that are offline and not yet in the catalog. */
 export const unsavedRows = (state: State): { volume: Volume; row: RowChange }[] =>
-  [...state.unsaved]
+  state.unsaved
+    .all()
     .filter((volume) => state.volumes.get(volume.id) === volume)
     .map((volume) => ({ volume, row: put('volume', { ...state.newestRow(volume) }) }));
 

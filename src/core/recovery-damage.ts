@@ -47,6 +47,18 @@ export class Damage {
     if (!this.trackings.has(volume)) this.trackings.set(volume, reason);
   }
 
+  /**
+   * It was taken offline by an engine that died before the catalog said so: its flush had failed, or that of one that it reads
+   * from. What of its file is on the disk is not known (B3).
+   */
+  unsaved(volume: Volume | undefined): void {
+    if (volume === undefined || volume.row.unflushed === true) return;
+    const reason = 'a flush of its data, or of data that it reads, failed just before the engine died';
+    volume.row = { ...volume.row, unflushed: true };
+    if (volume.row.offline !== '') this.lost.push(volume.row);
+    this.content(volume, reason);
+  }
+
   epoch(volume: Volume, epoch: Epoch, reason: string): void {
     epoch.damaged = true;
     this.tracking(volume, reason);

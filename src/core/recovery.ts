@@ -48,6 +48,7 @@ export function* recover(state: State, input: OpenInput): Plan<{ warm: boolean; 
   buildTree(state, input, damage);
   yield* loadBits(state, warm, damage);
   yield* replayLog(state, warm, damage);
+  for (const id of state.unsaved.left()) damage.unsaved(state.volumes.get(id));
   const closed = state.engine.clean && state.log.records.length === 0;
   if (!closed) for (const v of state.volumes.values()) v.sparse = false;
   damage.suspendAll();
@@ -197,7 +198,7 @@ function* loadBits(state: State, warm: boolean, damage: Damage): Plan<void> {
     for (const epoch of volume.epochs) all.push({ volume, bitmap: epoch.bitmap, epoch });
   }
   if (warm) {
-    const byId = new Map(all.map(({ bitmap }) => [bitmap.id, bitmap]));
+    const byId = new Map([...all.map(({ bitmap }) => bitmap), state.unsaved.ids].map((b) => [b.id, b]));
     state.arena.sweep((id, index, page, full, dirty) => {
       const bitmap = byId.get(id);
       if (bitmap === undefined) return false;

@@ -12,6 +12,7 @@ import { op, type Plan, type PoolFile, type RowChange, type Runner, Signal } fro
 import type { Clock, Listener, Memory, Space } from './ports.ts';
 import type { BitmapRow, EngineRow, MappingRow, ScrubRow, VolumeRow } from './rows.ts';
 import { UndoLog } from './undo-log.ts';
+import { Unsaved } from './unsaved.ts';
 import type { Epoch, Mapping, Volume } from './volume.ts';
 
 export type Ports = {
@@ -57,8 +58,7 @@ export class State {
     longestPauseUs: 0,
     lastPauseUs: 0,
   };
-  /** Volumes that are offline, which the catalog does not say yet. */
-  readonly unsaved = new Set<Volume>();
+  readonly unsaved: Unsaved;
   /** Rows of volumes whose commit is under way: the newest for each. */
   private readonly submitted = new Map<number, VolumeRow>();
   /** Asked for so far. */
@@ -77,6 +77,7 @@ export class State {
     this.listener = ports.listener;
     this.arena = new Arena(ports.words, Math.floor(ports.logBytes / SLOT));
     this.log = new UndoLog(ports.runner, ports.memory, this.arena);
+    this.unsaved = new Unsaved(this.arena);
     this.structure = new Mutex(ports.runner);
     this.checkpoints = new Mutex(ports.runner);
   }

@@ -190,6 +190,39 @@ describe('A disk that fails', () => {
     }
   });
 
+  it('at a flush is known to the next engine, though the process died before the catalog had it', () => {
+    let died = 0;
+    for (let seed = 200; seed < 220; seed++) {
+      const pool = new FaultyPool(seed);
+      pool.volume('v');
+      pool.volume('other');
+      pool.snapshot('other-s', 'other');
+      pool.write('other', 1, 9);
+      pool.clone('c', 'v', 0);
+      pool.write('c', 4, 9);
+      pool.snapshot('reader', 'c');
+      const file = pool.fileOf('c');
+      pool.write('c', 20, 9);
+      pool.fail({ kinds: ['flush'], path: new RegExp(file), errno: EIO, times: 1 });
+      if (!pool.dieAtOffline('c', seed % 5)) continue;
+      died += 1;
+      const flushes = pool.flushesOf(file);
+      pool.fail();
+      pool.world.open();
+      assert.equal(pool.info('c').state, 'suspended', `seed ${seed}`);
+      assert.match(pool.info('c').error, /a flush of its data.* failed/);
+      assert.equal(pool.flushesOf(file), flushes, `seed ${seed}: flushed by the next engine`);
+      pool.verify();
+      pool.churnLog('v');
+      pool.dieAndLosePower();
+      assert.deepEqual(
+        ['c', 'v', 'other', 'other-s'].map((name) => pool.info(name).state),
+        ['suspended', 'online', 'online', 'online'],
+      );
+    }
+    assert.ok(died > 10, `${died} deaths before the catalog had it`);
+  });
+
   it('where files are removed takes space, and undoes nothing', () => {
     const pool = new FaultyPool(11);
     pool.volume('v');

@@ -131,6 +131,22 @@ export class FaultyPool {
     runner.runUntilAnswered();
   }
 
+  /** A flush of the volume fails, and the process dies so many steps after that is known. False: the catalog has it already. */
+  dieAtOffline(name: string, steps: number): boolean {
+    const { core, runner, disk } = this.world;
+    const volume = core.volumeByName(name)!;
+    runner.call('flush', core.flush(volume), () => {});
+    runner.runUntil(() => this.world.log.some(({ message }) => message === 'volume goes offline'));
+    for (let step = 0; step < steps; step++) runner.advance();
+    this.world.processDeath();
+    return disk
+      .rows()
+      .some(
+        ({ table, key, row }) =>
+          table === 'volume' && key === volume.id && !('unflushed' in row && row.unflushed),
+      );
+  }
+
   setCopyRate(mapping: string, copyRate: number): void {
     this.world.runner.run('rate', this.world.core.setCopyRate(mapping, copyRate));
   }
