@@ -9,6 +9,7 @@ import { log } from '../base/log.ts';
 import type { Provisioning } from '../base/model.ts';
 import { Turns } from '../base/turns.ts';
 import { leastBytes, objectionTo, objectionToAll } from './capabilities.ts';
+import { conditionOf, Pools } from './condition.ts';
 import { createVolume, wishOf } from './create-volume.ts';
 import type { ControllerExpandVolumeRequest__Output } from './generated/csi/v1/ControllerExpandVolumeRequest.ts';
 import type { ControllerExpandVolumeResponse } from './generated/csi/v1/ControllerExpandVolumeResponse.ts';
@@ -18,10 +19,10 @@ import type { GetCapacityResponse } from './generated/csi/v1/GetCapacityResponse
 import type { ValidateVolumeCapabilitiesRequest__Output } from './generated/csi/v1/ValidateVolumeCapabilitiesRequest.ts';
 import type { ValidateVolumeCapabilitiesResponse } from './generated/csi/v1/ValidateVolumeCapabilitiesResponse.ts';
 import { pageOf } from './listing.ts';
-import { conditionMessage, volumeMessage } from './messages.ts';
+import { volumeMessage } from './messages.ts';
 import { mutableParameters, volumeParameters } from './parameters.ts';
 import { largestVolume, nodeIn } from './placement.ts';
-import { checkId, type Places } from './places.ts';
+import { checkId, type Found, type Places } from './places.ts';
 import type { ControllerService } from './services.ts';
 import { growToAtLeast, isWithin, sizeFor, sizeRangeOf } from './sizes.ts';
 import { createSnapshot, deleteThing, listSnapshots, snapshotsMessage, snapshotWishOf } from './snapshots.ts';
@@ -43,6 +44,10 @@ const CAPABILITIES = [
 
 export function controllerService(places: Places): ControllerService {
   const turns = new Turns<string>();
+  const pools = new Pools();
+  const statusOf = async (found: Found) => ({
+    volumeCondition: conditionOf(found, await pools.of(found.engine)),
+  });
   return {
     ControllerGetCapabilities: async () => ({
       capabilities: CAPABILITIES.map((type) => ({ rpc: { type } })),
@@ -59,15 +64,15 @@ export function controllerService(places: Places): ControllerService {
     },
     ControllerGetVolume: async ({ volumeId }) => {
       const found = await places.get('volume', volumeId);
-      return { volume: volumeMessage(found), status: { volumeCondition: conditionMessage(found) } };
+      return { volume: volumeMessage(found), status: await statusOf(found) };
     },
     ListVolumes: async (request) => {
       const { found, nextToken } = await pageOf(places, 'volume', request);
-      const entries = found.map((each) => ({
+      const entries = found.map(async (each) => ({
         volume: volumeMessage(each),
-        status: { volumeCondition: conditionMessage(each) },
+        status: await statusOf(each),
       }));
-      return { entries, nextToken };
+      return { entries: await Promise.all(entries), nextToken };
     },
     ValidateVolumeCapabilities: (request) => validate(places, request),
     GetCapacity: (request) => capacity(places, request),

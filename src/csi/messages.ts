@@ -1,7 +1,6 @@
 /** Volumes and snapshots of engines as CSI messages. */
 import type { Snapshot } from './generated/csi/v1/Snapshot.ts';
 import type { Volume } from './generated/csi/v1/Volume.ts';
-import type { VolumeCondition } from './generated/csi/v1/VolumeCondition.ts';
 import type { VolumeContentSource } from './generated/csi/v1/VolumeContentSource.ts';
 import type { Timestamp } from './generated/google/protobuf/Timestamp.ts';
 import { TOPOLOGY_KEY } from './ids.ts';
@@ -23,11 +22,6 @@ function contentSourceOf(label: string | undefined): VolumeContentSource | undef
   const [, kind, id] = /^(snapshot|volume):(.+)$/.exec(label ?? '') ?? [];
   if (kind === undefined) return undefined;
   return kind === 'snapshot' ? { snapshot: { snapshotId: id! } } : { volume: { volumeId: id! } };
-}
-
-export function conditionMessage({ info }: Found): VolumeCondition {
-  if (info.state === 'online') return { abnormal: false, message: 'The volume is online.' };
-  return { abnormal: true, message: `The volume is ${info.state}: ${info.error}` };
 }
 
 /** A snapshot is ready as soon as it is cut; one that broke later is not. */

@@ -2,11 +2,11 @@
 import { statSync } from 'node:fs';
 import { readdir, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
+import { fullnessOf, sizeText } from '../base/fullness.ts';
 import { mounts } from '../sys/mount.ts';
 
 /** stat counts space in these, whatever the filesystem's blocks are. */
 const BLOCK_BYTES = 512;
-const FREE_PART_MIN = 0.1;
 
 /** 0 for a file that is not there: a volume may be deleted while it is being looked at. */
 export async function allocatedBytesOf(file: string): Promise<number> {
@@ -45,17 +45,16 @@ export type Space = {
 
 export function warningsOf({ totalBytes, freeBytes, provisionedBytes, allocatedBytes }: Space): string[] {
   const warnings: string[] = [];
-  const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const promised = provisionedBytes - allocatedBytes;
   if (promised > freeBytes) {
     warnings.push(
-      `The volumes may still take ${gib(promised)}, and ${gib(freeBytes)} are free: writes will fail when it is full. ` +
+      `The volumes may still take ${sizeText(promised)}, and ${sizeText(freeBytes)} are free: writes will fail when it is full. ` +
         'Enlarge the filesystem or delete volumes.',
     );
   }
-  if (freeBytes < totalBytes * FREE_PART_MIN) {
+  if (fullnessOf({ totalBytes, freeBytes }) !== 'has room') {
     warnings.push(
-      `Only ${gib(freeBytes)} of ${gib(totalBytes)} are free. Enlarge the filesystem, or delete snapshots or volumes.`,
+      `Only ${sizeText(freeBytes)} of ${sizeText(totalBytes)} are free. Enlarge the filesystem, or delete snapshots or volumes.`,
     );
   }
   return warnings;

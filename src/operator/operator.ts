@@ -15,6 +15,7 @@ import { Events } from '../kube/events.ts';
 import { Informer } from '../kube/informer.ts';
 import { Election, type LeaseTimes } from '../kube/lease.ts';
 import type { Claim, KubeObject } from '../kube/objects.ts';
+import { ConditionWatch } from './condition-watch.ts';
 import { reconcileMapping } from './mapping-reconciler.ts';
 import { type OperatorMetrics, operatorMetrics } from './metrics.ts';
 import { mayNeedPin } from './pin-plan.ts';
@@ -47,11 +48,16 @@ export type OperatorOptions = {
   /** Of this process, and of no other. */
   identity: string;
   times?: LeaseTimes;
+  /** How often the conditions of volumes are looked at. */
+  conditionsMs?: number;
 };
 
 type Reconcile = (namespace: string, name: string) => Promise<number | undefined>;
 type Followed = { start(): unknown; stop(): Promise<void>; readonly synced: Promise<void> };
-type Term = { world: World; queue: WorkQueue };
+type Term = { world: World; queue: WorkQueue; conditions: ConditionWatch };
+
+/** The key of the look at all volumes, which is about no single object. */
+const CONDITIONS = 'conditions';
 
 export class Operator {
   private readonly options: OperatorOptions;
@@ -119,11 +125,13 @@ export class Operator {
 
   private lead(signal: AbortSignal): void {
     const world = new World(this.options.client, this.places, this.events, signal);
+    const conditions = new ConditionWatch(world, () => this.claims.list(), this.options.conditionsMs);
     const queue = new WorkQueue({
       most: AT_A_TIME,
-      handle: (key) => this.handle(world, key),
+      handle: (key) => this.handle(term, key),
     });
-    this.term = { world, queue };
+    const term: Term = { world, queue, conditions };
+    this.term = term;
     signal.addEventListener('abort', () => {
       if (this.term?.queue === queue) this.term = undefined;
       const ended = queue.stop();
@@ -134,6 +142,7 @@ export class Operator {
     for (const each of this.syncs.list()) queue.add(`sync ${keyOf(each)}`);
     for (const each of this.schedules.list()) queue.add(`schedule ${keyOf(each)}`);
     for (const each of this.claims.list()) if (mayNeedPin(each)) queue.add(`pin ${keyOf(each)}`);
+    queue.add(CONDITIONS);
   }
 
   /** Changes of the status are this operator's own, and lead to nothing. */
@@ -150,23 +159,23 @@ export class Operator {
     });
   }
 
-  private handle(world: World, key: string): Promise<number | undefined> {
-    return withRequest(newRequestId(), () => this.look(world, key));
+  private handle(term: Term, key: string): Promise<number | undefined> {
+    return withRequest(newRequestId(), () => this.look(term, key));
   }
 
-  private async look(world: World, key: string): Promise<number | undefined> {
+  private async look(term: Term, key: string): Promise<number | undefined> {
     const [kind = '', place = ''] = key.split(' ');
     const [namespace = '', name = ''] = place.split('/');
     const beganAt = performance.now();
     let failed = true;
     try {
       log.debug('reconcile', { kind, namespace, name });
-      const againMs = await this.reconcilerOf(world, kind)(namespace, name);
+      const againMs = await this.reconcilerOf(term, kind)(namespace, name);
       failed = false;
       return againMs;
     } catch (error) {
       // A term that ended is no failure of what was looked at.
-      if (world.term.aborted) return undefined;
+      if (term.world.term.aborted) return undefined;
       // Nor is that somebody else changed the object: it is looked at again.
       failed = !isConflict(error);
       const { message } = error as Error;
@@ -177,13 +186,14 @@ export class Operator {
     }
   }
 
-  private reconcilerOf(world: World, kind: string): Reconcile {
+  private reconcilerOf({ world, conditions }: Term, kind: string): Reconcile {
     const reconcilers: Record<string, Reconcile> = {
       mapping: (namespace, name) =>
         reconcileMapping(world, (within) => this.mappings.list(within), namespace, name),
       sync: (namespace, name) => reconcileSync(world, (within) => this.syncs.list(within), namespace, name),
       schedule: (namespace, name) => reconcileSchedule(world, namespace, name),
       pin: (namespace, name) => reconcilePin(world, namespace, name),
+      [CONDITIONS]: () => conditions.look(),
     };
     return reconcilers[kind]!;
   }

@@ -21,7 +21,10 @@ const allowedImports: Record<string, readonly string[]> = {
   api: ['base', 'engine', 'core'],
   csi: ['base', 'sys', 'api'], // sys: mounts and programs, for the node service
   kube: ['base', 'api', 'csi/engines.ts', 'csi/ids.ts'], // a pod's engine is a node's engine
-  operator: ['base', 'api', 'kube', 'csi/engines.ts', 'csi/ids.ts', 'csi/labels.ts', 'csi/places.ts'],
+  operator: [
+    ...['base', 'api', 'kube'],
+    ...['csi/condition.ts', 'csi/engines.ts', 'csi/ids.ts', 'csi/labels.ts', 'csi/places.ts'],
+  ],
   cli: ['base', 'api', 'engine', 'csi', 'kube', 'operator'], // but for base and api only to start roles
 };
 

@@ -8,6 +8,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { credentials, type ServiceError, status } from '@grpc/grpc-js';
 import type { NodeClient } from '../../src/csi/generated/csi/v1/Node.ts';
+import type { NodeGetVolumeStatsResponse__Output } from '../../src/csi/generated/csi/v1/NodeGetVolumeStatsResponse.ts';
 import type { VolumeCapability } from '../../src/csi/generated/csi/v1/VolumeCapability.ts';
 import { formatId } from '../../src/csi/ids.ts';
 import { nodeService } from '../../src/csi/node/node-service.ts';
@@ -119,9 +120,9 @@ export class CsiNode {
 
   async stats(name: string, volumePath = this.target(name)) {
     const volumeId = await this.id(name);
-    return this.call<
-      import('../../src/csi/generated/csi/v1/NodeGetVolumeStatsResponse.ts').NodeGetVolumeStatsResponse__Output
-    >((done) => this.client.nodeGetVolumeStats({ volumeId, volumePath }, done));
+    return this.call<NodeGetVolumeStatsResponse__Output>((done) =>
+      this.client.nodeGetVolumeStats({ volumeId, volumePath }, done),
+    );
   }
 
   async expand(name: string, volumePath: string, wish: Wish = {}): Promise<number> {
@@ -140,6 +141,10 @@ export class CsiNode {
     await rm(this.staging(name), { recursive: true, force: true });
   }
 }
+
+/** Whether the volume itself is. The disk that a test runs on may be nearly full, and that is told, too. */
+export const isWell = ({ volumeCondition }: NodeGetVolumeStatsResponse__Output): boolean =>
+  !volumeCondition!.abnormal || volumeCondition!.message.startsWith('The pool of node');
 
 /** The call fails with this status and a message, which is the answer. */
 export async function fails(code: keyof typeof status, call: Promise<unknown>): Promise<string> {

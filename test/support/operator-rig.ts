@@ -10,7 +10,7 @@ import { formatId, poolPart } from '../../src/csi/ids.ts';
 import { KubeClient, kubeConfig } from '../../src/kube/client.ts';
 import type { KubeObject, Pod } from '../../src/kube/objects.ts';
 import { customResourceDefinitions } from '../../src/operator/crds.ts';
-import { Operator } from '../../src/operator/operator.ts';
+import { Operator, type OperatorOptions } from '../../src/operator/operator.ts';
 import type { FlashCopyMapping, FlashCopySchedule, FlashCopySync } from '../../src/operator/resources.ts';
 import { until } from './commands.ts';
 import type { EngineSuite } from './engine-suite.ts';
@@ -79,7 +79,7 @@ export class OperatorRig {
   }
 
   /** `engine`: what stands between the operator and the engine. */
-  run(engine: EngineApi = this.engine): void {
+  run(engine: EngineApi = this.engine, more: Partial<OperatorOptions> = {}): void {
     this.#count += 1;
     this.#registry = new Registry();
     this.#operator = new Operator({
@@ -89,6 +89,7 @@ export class OperatorRig {
       namespace: 'flashcopy-system',
       identity: `operator-${this.#count}`,
       times: TIMES,
+      ...more,
     });
     this.#operator.start();
   }

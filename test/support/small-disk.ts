@@ -67,6 +67,12 @@ export class SmallDisk {
     }
   }
 
+  /** Somebody else's file takes all but this. */
+  async leave(bytes: number): Promise<void> {
+    const { bavail, bsize } = statfsSync(this.place);
+    await run('fallocate', ['--length', `${bavail * bsize - bytes}`, this.#nextBallast()]);
+  }
+
   relieve(): void {
     for (; this.#ballast > 0; this.#ballast--)
       rmSync(path.join(this.place, `ballast-${this.#ballast}`), { force: true });

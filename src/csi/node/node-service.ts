@@ -9,6 +9,7 @@ import type { EngineApi } from '../../api/engine-api.ts';
 import { FlashCopyError } from '../../base/errors.ts';
 import { Turns } from '../../base/turns.ts';
 import { objectionTo } from '../capabilities.ts';
+import { Pools } from '../condition.ts';
 import { FixedEngines } from '../engines.ts';
 import { checkNodeId, shown, TOPOLOGY_KEY } from '../ids.ts';
 import { checkId, type Found, Places } from '../places.ts';
@@ -35,6 +36,7 @@ const TARGET = 'target path';
 export function nodeService({ engine, nodeId }: { engine: EngineApi; nodeId: string }): NodeService {
   const places = new Places(new FixedEngines(new Map([[checkNodeId(nodeId), engine]])));
   const turns = new Turns<string>();
+  const pools = new Pools();
 
   /** Of a volume, or of a snapshot, which can be mounted read-only. */
   const found = async (id: string): Promise<Found | undefined> =>
@@ -101,7 +103,9 @@ export function nodeService({ engine, nodeId }: { engine: EngineApi; nodeId: str
     NodeGetVolumeStats: async ({ volumeId, volumePath }) => {
       checkId('volume', volumeId);
       if (volumePath === '') throw new FlashCopyError('InvalidArgument', 'The volume path is missing.');
-      return withVolume(volumeId, volumePath, (volume) => statsOf(volume, volumePath));
+      return withVolume(volumeId, volumePath, async (volume) =>
+        statsOf(volume, volumePath, await pools.of(volume.engine)),
+      );
     },
     NodeExpandVolume: async ({ volumeId, volumePath, capacityRange, volumeCapability }) => {
       checkId('volume', volumeId);

@@ -1,18 +1,19 @@
 /**
  * How full a published volume is and whether it is well.
  *
- * The condition tells what the engine knows of the volume and what this node sees of its filesystem. Looking at a
+ * The condition tells what the engine knows of the volume and its pool, and what this node sees of its filesystem. Looking at a
  * filesystem that does not answer must not hold up the service: it is given some time and then called not well.
  */
 import { opendir, readFile, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlashCopyError } from '../../base/errors.ts';
+import type { PoolInfo } from '../../base/model.ts';
 import { type Mount, mountAt } from '../../sys/mount.ts';
+import { conditionOf } from '../condition.ts';
 import type { NodeGetVolumeStatsResponse } from '../generated/csi/v1/NodeGetVolumeStatsResponse.ts';
 import type { VolumeUsage } from '../generated/csi/v1/VolumeUsage.ts';
 import { shown } from '../ids.ts';
-import { conditionMessage } from '../messages.ts';
 import type { Found } from '../places.ts';
 import { type Device, nodeMounts } from './device.ts';
 import { existing, volumePlace } from './requests.ts';
@@ -20,7 +21,11 @@ import { attachedDevice } from './stage.ts';
 
 const ANSWER_MS = 10_000;
 
-export async function statsOf(volume: Found, volumePath: string): Promise<NodeGetVolumeStatsResponse> {
+export async function statsOf(
+  volume: Found,
+  volumePath: string,
+  pool: PoolInfo,
+): Promise<NodeGetVolumeStatsResponse> {
   const { path: place, kind } = await volumePlace(volumePath);
   if (kind === 'nothing')
     throw new FlashCopyError(
@@ -30,20 +35,19 @@ export async function statsOf(volume: Found, volumePath: string): Promise<NodeGe
   const device = await attachedDevice(volume);
   const mount = mountAt(place);
   const usage = device && mount ? await usageOf(device, mount) : undefined;
-  if (usage === undefined)
-    return abnormal(`The volume is not mounted at ${place} any more. Unpublish it and publish it again.`);
-  if (usage === 'no answer') return abnormal(`The filesystem at ${place} does not answer.`);
-  if (usage instanceof Error) return abnormal(`The filesystem at ${place} cannot be read: ${usage.message}.`);
-  const trouble = await troubleOf(device!, mount!);
-  const volumeCondition =
-    trouble === undefined ? conditionMessage(volume) : { abnormal: true, message: trouble };
-  return { usage, volumeCondition };
+  const found = Array.isArray(usage) ? await troubleOf(device!, mount!) : unusable(place, usage);
+  return {
+    usage: Array.isArray(usage) ? usage : [],
+    volumeCondition: conditionOf(volume, pool, found === undefined ? [] : [found]),
+  };
 }
 
-const abnormal = (message: string): NodeGetVolumeStatsResponse => ({
-  usage: [],
-  volumeCondition: { abnormal: true, message },
-});
+function unusable(place: string, why: undefined | 'no answer' | Error): string {
+  if (why === undefined)
+    return `The volume is not mounted at ${place} any more. Unpublish it and publish it again.`;
+  if (why === 'no answer') return `The filesystem at ${place} does not answer.`;
+  return `The filesystem at ${place} cannot be read: ${why.message}.`;
+}
 
 async function usageOf(
   device: Device,
