@@ -99,9 +99,10 @@ describe('The CSI node service is given', () => {
   it('a staging path that another mount hides, and does not publish what is seen there', async () => {
     const parent = node.place('staging');
     await run('mount', ['--bind', parent, parent]);
+    const show = suite.cleanup.defer('show it again', () => run('umount', [parent]));
     assert.deepEqual(readdirSync(node.staging('a')), []);
     const message = await fails('FAILED_PRECONDITION', node.publish('a'));
-    await run('umount', [parent]);
+    await show();
     assert.match(message, /hides/);
     assert.equal(mountAt(node.target('a')), undefined);
     assert.equal(await readFile(path.join(await node.publish('a'), 'file'), 'utf8'), 'content of a');

@@ -58,28 +58,28 @@ describe('A device that is published and not open', function () {
 
   it('stays, dead, when its engine is killed with its supervisor, and shows no other volume', async () => {
     const { device } = await kept.engine.getVolume('raw');
+    const detach = suite.cleanup.defer('detach the dead device', () => run('losetup', ['--detach', device]));
     await kept.killAll();
     await kept.start();
     assert.match(kept.output, /a device of the dead engine is published/);
     assert.ok(await attached(device), 'its number is not free');
     await nothingLandsIn(['other', 'third', 'raw']);
     await run('umount', [published]);
-    await run('losetup', ['--detach', device]);
+    await detach();
   });
 
   it('goes away with the loop device that was put on top of it, as kubelet does', async () => {
     const device = await kept.engine.attachVolume('raw');
     await publish(device);
     const top = (await run('losetup', ['--find', '--show', published])).trim();
-    const { diskseq } = { diskseq: readFileSync(`/sys/block/${path.basename(device)}/diskseq`, 'utf8') };
+    const endTop = suite.cleanup.defer('detach the one on top', () => run('losetup', ['--detach', top]));
+    const sequence = () => readFileSync(`/sys/block/${path.basename(device)}/diskseq`, 'utf8');
+    const before = sequence();
     await kept.killAll();
     await kept.start();
     assert.ok(await attached(device));
-    await run('losetup', ['--detach', top]);
-    await until('the dead device is gone', async () => {
-      const now = readFileSync(`/sys/block/${path.basename(device)}/diskseq`, 'utf8');
-      return now !== diskseq || !(await attached(device));
-    });
+    await endTop();
+    await until('the dead device is gone', async () => sequence() !== before || !(await attached(device)));
     await run('umount', [published]);
   });
 });
