@@ -134,6 +134,15 @@ describe('The CSI node service is given', () => {
     await node.unpublish('a');
   });
 
+  it('the staging path of another volume for a raw device, and does not look for anything in it', async () => {
+    await create('raw');
+    const note = path.join(node.staging('a'), '.flashcopy-unfinished-format');
+    await writeFile(note, 'a file of its user');
+    assert.match(await fails('FAILED_PRECONDITION', node.stage('raw', block, node.staging('a'))), /loop\d+/);
+    assert.equal(await readFile(note, 'utf8'), 'a file of its user');
+    assert.equal((await suite.engine.getVolume('raw')).device, '');
+  });
+
   it('a loop device that is no volume to take away, and leaves it', async () => {
     const [image, target] = [node.place('image'), node.target('a', 'image')];
     await run('truncate', ['-s', '16M', image]);

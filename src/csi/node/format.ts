@@ -162,8 +162,10 @@ async function writeNote(directory: string, volumeId: string): Promise<void> {
 }
 
 async function removeNote(directory: string): Promise<void> {
-  if ((await existing(unlink(path.join(directory, NOTE)).then(() => true))) === true)
-    await syncDirectory(directory);
+  await onPath('staging path', directory, async () => {
+    if ((await existing(unlink(path.join(directory, NOTE)).then(() => true))) === true)
+      await syncDirectory(directory);
+  });
 }
 
 async function syncDirectory(directory: string): Promise<void> {

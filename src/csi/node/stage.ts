@@ -101,8 +101,13 @@ async function withDevice(volume: Found, action: (device: Device) => Promise<voi
 
 async function stageDevice(volume: Found, device: Device, directory: string): Promise<void> {
   const [mounted] = filesystemMounts(device);
-  // What is on the device from here on is not what an attempt to format it left.
-  if (mounted === undefined) return abandonFormat(volume, device, directory);
+  if (mounted === undefined) {
+    const there = mountAt(directory);
+    // What was found below it would be somebody else's.
+    if (there !== undefined) throw otherThere(there, device, directory);
+    // What is on the device from here on is not what an attempt to format it left.
+    return abandonFormat(volume, device, directory);
+  }
   throw new FlashCopyError(
     'WrongState',
     `The volume was to be used as a block device, and its filesystem is mounted at ${mounted.directory}. Unmount it first.`,
@@ -145,13 +150,7 @@ const optionsOf = (use: Use): string[] => [...use.options, ...(use.readOnly ? ['
 
 /** What is staged is what is asked for. */
 function checkStaged(staged: Mount, device: Device, use: Use, directory: string): void {
-  if (staged.device !== device.number) {
-    throw new FlashCopyError(
-      'WrongState',
-      `${staged.source} (${staged.type}) is mounted at the staging path ${directory}, and the volume's device is ` +
-        `${device.path}. Unstage what is there first.`,
-    );
-  }
+  if (staged.device !== device.number) throw otherThere(staged, device, directory);
   const readOnly = use.readOnly || device.readOnly;
   const differs = (was: string, asked: string) => {
     throw new FlashCopyError(
@@ -163,6 +162,14 @@ function checkStaged(staged: Mount, device: Device, use: Use, directory: string)
     differs(readOnly ? 'writable' : 'read-only', readOnly ? 'read-only' : 'writable');
   if (use.filesystem !== undefined && use.filesystem !== staged.type)
     differs(`with ${staged.type}`, `with ${use.filesystem}`);
+}
+
+function otherThere(there: Mount, device: Device, directory: string): FlashCopyError {
+  return new FlashCopyError(
+    'WrongState',
+    `${there.source} (${there.type}) is mounted at the staging path ${directory}, and the volume's device is ` +
+      `${device.path}. Unstage what is there first.`,
+  );
 }
 
 /** Where the volume is used beside its staging path, which may have several names. */
