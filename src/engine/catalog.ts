@@ -238,6 +238,8 @@ function migrate(db: DatabaseSync, from: number): void {
     const put = db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
     put.run('format', String(FORMAT));
     if (meta(db, 'pool') === undefined) put.run('pool', randomUUID());
+    // With the number that it is of: a number with another one's checksum would be damage.
+    putMetaSum(db);
     db.exec('COMMIT');
   } catch (error) {
     if (db.isTransaction) db.exec('ROLLBACK');

@@ -125,7 +125,7 @@ function absentEngine(node: string): EngineApi {
     throw new FlashCopyError(
       'Unavailable',
       `No engine runs on node ${node} now, so nothing of what it holds can be reached. Look at the node, and at its pod of ` +
-        'the DaemonSet with the engines.',
+        `the DaemonSet with the engines. If the node is lost for good: kubectl delete node ${node} gives up what it holds.`,
     );
   };
   const call = async () => fail();
