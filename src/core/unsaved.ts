@@ -44,6 +44,8 @@ export class Unsaved {
 
   /** Ids that an engine left which died. */
   left(): number[] {
+    // There are none, nearly always, and room for a thousand million.
+    if (this.ids.count === 0) return [];
     return [...this.ids.runs()].flatMap(({ first, count }) =>
       Array.from({ length: count }, (_, i) => first + i),
     );

@@ -45,14 +45,18 @@ export async function killUnderLoad(suite: EngineSuite, options: KillOptions): P
   await load.begin();
   const supervised = descriptorsOf(suite.standalone.supervisorPid);
   const report: KillReport = { kills: 0, pausesMs: [], recoveryPausesMs: [], writes: 0, did: load.counts };
+  let isSecond = false;
   while (report.kills < options.kills && load.failure === undefined) {
     // Calls that are cut off by one kill after the other would be all that there is otherwise.
-    if (report.kills % CALM === 0) await load.untilActed(ACT_MS);
-    const inRecovery = report.kills % IN_RECOVERY === IN_RECOVERY - 1;
-    await killOnce(suite, inRecovery);
+    if (report.kills % CALM === 0 && !isSecond) await load.untilActed(ACT_MS);
+    const isFirst = report.kills % IN_RECOVERY === IN_RECOVERY - 2;
+    await killOnce(suite, isSecond);
     report.kills += 1;
-    if (!inRecovery) await surely(() => engine.pool());
-    (inRecovery ? report.recoveryPausesMs : report.pausesMs).push(load.pauses.takeLongestMs());
+    if (!isFirst) {
+      await surely(() => engine.pool());
+      (isSecond ? report.recoveryPausesMs : report.pausesMs).push(load.pauses.takeLongestMs());
+    }
+    isSecond = isFirst;
     report.writes = load.writes;
     options.tell?.(report);
   }
