@@ -10,14 +10,12 @@
 import path from 'node:path';
 import koffi from 'koffi';
 import { FlashCopyError, IoError } from '../base/errors.ts';
+import { mountFilesystem } from './libc.ts';
 import { mounts } from './mount.ts';
 
 const lib = koffi.load('libc.so.6');
 const c = {
   unshare: lib.func('int unshare(int flags)'),
-  mount: lib.func(
-    'int mount(const char *source, const char *dir, const char *type, ulong flags, void *data)',
-  ),
   umount2: lib.func('int umount2(const char *dir, int flags)'),
 };
 
@@ -44,8 +42,7 @@ export function standApart(directory: string): void {
     throw new FlashCopyError('MissingPrivilege', message);
   }
   // First of all: nothing that is detached here is to be detached anywhere else.
-  if (c.mount('none', '/', null, MS_REC | MS_PRIVATE, null) < 0)
-    throw new IoError(koffi.errno(), 'make private', 'all mounts');
+  mountFilesystem('none', '/', '', MS_REC | MS_PRIVATE, '');
   const needed = (mount: string): boolean => [directory, '/proc'].some((place) => isBelow(place, mount));
   for (const { directory: mount } of mounts().toReversed()) {
     if (needed(mount) || c.umount2(mount, MNT_DETACH | UMOUNT_NOFOLLOW) === 0) continue;

@@ -33,15 +33,7 @@ describe('A container with a node service and a mounted volume', function () {
     const place = path.join(suite.directory, 'mounted');
     fs.mkdirSync(place);
     const container = ['unshare', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child'];
-    const args = [
-      '--endpoint',
-      kept.endpoint,
-      '--node-id',
-      'n1',
-      '--keeper-endpoint',
-      `unix://${kept.keeper}`,
-    ];
-    const node = await RoleProcess.start(suite, 'node', args, [
+    const node = await RoleProcess.start(suite, 'node', kept.nodeArgs, [
       ...container,
       ...['sh', '-c', WITH_A_VOLUME, device, place],
     ]);

@@ -33,15 +33,7 @@ describe('An engine whose descriptors the node service holds too', function () {
   let other: string;
 
   const startNode = async () => {
-    const args = [
-      '--endpoint',
-      kept.endpoint,
-      '--node-id',
-      'n1',
-      '--keeper-endpoint',
-      `unix://${kept.keeper}`,
-    ];
-    node = await RoleProcess.start(suite, 'node', args);
+    node = await RoleProcess.start(suite, 'node', kept.nodeArgs);
   };
   const load = () => new VerifyingWriter(path.join(place, 'load'), 16 * MiB, suite.cleanup);
 

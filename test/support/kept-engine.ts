@@ -33,6 +33,11 @@ export class KeptEngine {
     return `unix://${this.#endpoint}`;
   }
 
+  /** Of the node service that keeps its descriptors. */
+  get nodeArgs(): string[] {
+    return ['--endpoint', this.endpoint, '--node-id', 'n1', '--keeper-endpoint', `unix://${this.keeper}`];
+  }
+
   async start(program?: string): Promise<void> {
     this.spawn(program);
     await this.untilItAnswers();
