@@ -3,10 +3,12 @@
  *
  *   SEED=123 npx mocha test/core/model-check.test.ts                    one history; OPERATIONS=3000 for another length,
  *   VERBOSE=1 SEED=123 npx mocha test/core/model-check.test.ts          telling everything it does
+ *   SEED=3 SCENARIO="NAME" npx mocha test/core/model-check.test.ts      one that is written out (test/sim/scenarios.ts)
  *   npm run hunt                                                        other seeds than these
  */
 import assert from 'node:assert/strict';
 import { type HistoryReport, runHistory } from '../sim/history.ts';
+import { SCENARIOS, scenarioNamed } from '../sim/scenarios.ts';
 
 const OPERATIONS = Number(process.env['OPERATIONS'] ?? 1000);
 const SEEDS = 108;
@@ -19,6 +21,8 @@ const SEEDS_AT_ONCE = 12;
  */
 const FOUND = [700102, 700788, 700808, 700908, 700029, 700256];
 const FOUND_OPERATIONS = 2500;
+
+const SCENARIO_SEEDS = 4;
 
 const RANGES = 'changed ranges: compared';
 /** In so many histories the changed ranges of two snapshots have to have been what makes the one of the other. */
@@ -43,8 +47,10 @@ const EXPECTED: Record<string, number> = {
 describe('The core shows what the naive model shows', () => {
   const only = process.env['SEED'];
   if (only !== undefined) {
-    it(`seed ${only}, ${OPERATIONS} operations`, () =>
-      void runHistory({ seed: Number(only), operations: OPERATIONS }));
+    const name = process.env['SCENARIO'];
+    const scenario = name === undefined ? {} : { scenario: scenarioNamed(name) };
+    it(`seed ${only}, ${name ?? `${OPERATIONS} operations`}`, () =>
+      void runHistory({ seed: Number(only), operations: OPERATIONS, ...scenario }));
     return;
   }
 
@@ -66,6 +72,11 @@ describe('The core shows what the naive model shows', () => {
 
   it('in histories that once found something', () => {
     for (const seed of FOUND) run(seed, FOUND_OPERATIONS);
+  });
+
+  it('in histories that are written out', () => {
+    for (const scenario of SCENARIOS)
+      for (let seed = 1; seed <= SCENARIO_SEEDS; seed++) runHistory({ seed, operations: 0, scenario });
   });
 
   it('and changed ranges made the newer snapshot of the older one in more than a hundred histories', () => {

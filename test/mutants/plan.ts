@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { SCENARIOS } from '../sim/scenarios.ts';
 import { MUTANTS, type Mutant } from './mutants.ts';
 import { siteMutants } from './sites.ts';
 import type { Caught, Trial } from './trial.ts';
@@ -14,16 +15,23 @@ export const hintsFile = path.join(import.meta.dirname, 'caught.json');
 
 /** Of each kind. */
 const SEEDS = 70;
+const SCENARIO_SEEDS = 8;
 
 export const hints = (): Record<string, Caught> => JSON.parse(readFileSync(hintsFile, 'utf8'));
 
 export const allMutants = (): Mutant[] => [...MUTANTS, ...siteMutants()];
 
-export const trialOf = ({ by, seed }: Trial): Trial => ({ by, seed });
+export const trialOf = ({ by, seed, scenario }: Trial): Trial => ({
+  by,
+  seed,
+  ...(scenario !== undefined && { scenario }),
+});
 
-/** Histories of the power-loss simulator and long ones of the model check, in turn. */
+/** Histories that are written out; then those by chance, of the power-loss simulator and long ones of the model check in turn. */
 export function allTrials(): Trial[] {
   const trials: Trial[] = [];
+  for (let seed = 1; seed <= SCENARIO_SEEDS; seed++)
+    for (const { by, name } of SCENARIOS) trials.push({ by, seed, scenario: name });
   for (let seed = 1; seed <= SEEDS; seed++)
     trials.push({ by: 'power', seed }, { by: 'model', seed: 1000 + seed });
   return trials;

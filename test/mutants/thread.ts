@@ -17,14 +17,24 @@ registerHooks({
 });
 
 const { runHistory } = await import('../sim/history.ts');
+const { scenarioNamed } = await import('../sim/scenarios.ts');
 const { explore } = await import('../powerloss/explore.ts');
+
+function make({ by, seed, scenario }: Trial): void {
+  if (by === 'power') explore({ seed, ...(scenario !== undefined && { scenario }) });
+  else
+    runHistory({
+      seed,
+      operations: OPERATIONS,
+      ...(scenario !== undefined && { scenario: scenarioNamed(scenario) }),
+    });
+}
 
 function firstComplaint(): Told {
   for (const trial of trials) {
     parentPort!.postMessage(trial satisfies Told);
     try {
-      if (trial.by === 'power') explore({ seed: trial.seed });
-      else runHistory({ seed: trial.seed, operations: OPERATIONS });
+      make(trial);
     } catch (error) {
       return { ...trial, said: (error as Error).message.split('\n')[0]! };
     }

@@ -12,8 +12,11 @@ const core = path.resolve(import.meta.dirname, '../../src/core');
 /** A trial that says nothing for so long hangs, and that is noticed too. */
 const TRIAL_MAX_MS = 120_000;
 
-/** `power`: all power cuts of a short history; `model`: a long one with random deaths. */
-export type Trial = { by: 'power' | 'model'; seed: number };
+/**
+ * `power`: all power cuts of a short history; `model`: a long one with random deaths; `fault`: one of a disk that fails.
+ * `scenario`: the name of the one that is written out.
+ */
+export type Trial = { by: 'power' | 'model' | 'fault'; seed: number; scenario?: string };
 
 /** What noticed the mutant, and what it said. */
 export type Caught = Trial & { said: string };

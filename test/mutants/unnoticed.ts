@@ -36,15 +36,4 @@ export const UNNOTICED: Readonly<Record<string, string>> = {
 
 /** Mutants that matter, for all that is known, and that no history has been found for yet. The tests show them as pending. */
 export const OPEN: readonly string[] = [
-  "copy-loop.ts: yield* state.commit([put('mapping', row)]) is not waited for",
-  'core.ts: yield* state.commit([]) is not waited for',
-  'leave.ts: yield* fillVolume(state, child) is left out',
-  'leave.ts: yield* v.gate.drain() is left out',
-  'mappings.ts: yield* flushVolume(state, target) is left out',
-  "mappings.ts: yield* state.commit([put('mapping', row), put('volume', targetRow)]) is not waited for",
-  'mappings.ts: yield* state.commit(changes) is not waited for',
-  'reclaim.ts: yield* parent.gate.drain() is left out',
-  'recovery.ts: yield op.flush(file) is left out',
-  'state.ts: yield* this.commit([]) is not waited for',
-  'sync.ts: yield* flushVolume(state, child) is left out',
 ];

@@ -10,6 +10,7 @@
  */
 import { type History, runHistory } from '../sim/history.ts';
 import { Random } from '../sim/random.ts';
+import { scenarioNamed } from '../sim/scenarios.ts';
 import { CHAINED, SMALL } from '../sim/shape.ts';
 import type { SimDisk } from '../sim/sim-disk.ts';
 import { SimFile } from '../sim/sim-file.ts';
@@ -23,6 +24,8 @@ export type ExploreOptions = {
   seed: number;
   /** Host I/Os and control operations of the history. */
   operations?: number;
+  /** The name of one that is written out, instead. */
+  scenario?: string;
   /** Only this state and what leads to it, as a violation names it. */
   only?: string;
   /** No more states than this. */
@@ -49,11 +52,14 @@ const NESTED_STEPS = 400;
 export function explore(options: ExploreOptions): ExploreReport {
   const report: ExploreReport = { kinds: new Map(), depths: [0, 0, 0], moments: 0, compared: 0 };
   const operations = options.operations ?? OPERATIONS;
-  const command = `npm run test:powerloss -- --seed ${options.seed} --operations ${operations}`;
+  const scenario = options.scenario === undefined ? undefined : scenarioNamed(options.scenario);
+  const which = scenario === undefined ? `--operations ${operations}` : `--scenario "${scenario.name}"`;
+  const command = `npm run test:powerloss -- --seed ${options.seed} ${which}`;
   try {
     runHistory({
       seed: options.seed,
       operations,
+      ...(scenario !== undefined && { scenario }),
       shape: options.seed % CHAINED_ONE_IN === 0 ? CHAINED : SMALL,
       replay: command,
       prepare: (history) => new Explorer(history, report, options).begin(),

@@ -3,6 +3,7 @@
  * `npm run test:powerloss` looks at many more states, and shows one again that failed.
  */
 import assert from 'node:assert/strict';
+import { SCENARIOS } from '../sim/scenarios.ts';
 import { explore } from './explore.ts';
 import { exploreMany, type Tally } from './many.ts';
 
@@ -27,6 +28,10 @@ describe('After a power cut every volume and snapshot shows what the host was to
 
   it('in histories that once found something', () => {
     for (const [seed, operations] of FOUND) explore({ seed, operations });
+  });
+
+  it('in histories that are written out', () => {
+    for (const { by, name } of SCENARIOS) if (by === 'power') explore({ seed: 1, scenario: name });
   });
 
   it('and the states are of every kind', () => {

@@ -4,6 +4,7 @@
  *   npm run test:powerloss                                    1,000,000 states
  *   npm run test:powerloss -- --states 50000 --from 7000      fewer, from another seed on
  *   npm run test:powerloss -- --seed 12 --at "62 subset 2"    one state of one history, as a violation names it
+ *   npm run test:powerloss -- --seed 12 --scenario "NAME"     a history that is written out (test/sim/scenarios.ts)
  *
  * Prints what was explored, and each violation with the command that shows it again. Exits 1 if there was one.
  */
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     threads: { type: 'string', default: String(Math.max(2, availableParallelism())) },
     operations: { type: 'string' },
     seed: { type: 'string' },
+    scenario: { type: 'string' },
     at: { type: 'string' },
   },
 });
@@ -26,7 +28,8 @@ const operations = values.operations === undefined ? {} : { operations: Number(v
 
 if (values.seed !== undefined) {
   const only = values.at === undefined ? {} : { only: values.at };
-  const report = explore({ seed: Number(values.seed), ...operations, ...only });
+  const scenario = values.scenario === undefined ? {} : { scenario: values.scenario };
+  const report = explore({ seed: Number(values.seed), ...operations, ...scenario, ...only });
   console.log(`seed ${values.seed}: ${report.compared} states compared, no violation`);
 } else {
   const started = Date.now();

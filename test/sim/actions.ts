@@ -5,6 +5,7 @@
  * Who may run beside whom, for one volume: it is exchanged (start, sync, stop), or it is owned (deleted, grown) by one
  * operation at a time. While it is exchanged nothing else is cut from it.
  */
+import type { CloneVolume, CreateSnapshot, CreateVolume } from '../../src/base/model.ts';
 import type { Core } from '../../src/core/core.ts';
 import type { CoreVolumeInfo } from '../../src/core/info.ts';
 import type { Plan } from '../../src/core/ops.ts';
@@ -125,7 +126,11 @@ function createVolume(h: History): Control {
   const short = h.grain > BLOCK && h.random.chance(0.3) ? h.random.int(h.grain / BLOCK) * BLOCK : 0;
   const sizeBytes = grains * h.grain - short;
   const provisioning = h.random.chance(0.2) ? 'thick' : 'thin';
-  const request = { name, sizeBytes, grainBytes: h.grain, provisioning } as const;
+  return creationOf(h, { name, sizeBytes, grainBytes: h.grain, provisioning });
+}
+
+export function creationOf(h: History, request: CreateVolume): Control {
+  const { name, sizeBytes } = request;
   return simple('createVolume', `${name} ${sizeBytes}`, (core) => core.createVolume(request), {
     done: () => add(h, name, sizeBytes / BLOCK, false),
     happened: (view) => view.volumes.has(name),
@@ -208,6 +213,10 @@ function snapshots(h: History): Control | null {
     source: source.name,
     copyRate: h.random.pick(RATES),
   }));
+  return snapshotsOf(h, sources, requests);
+}
+
+export function snapshotsOf(h: History, sources: ModelVolume[], requests: CreateSnapshot[]): Control {
   const names = requests.map((r) => `${r.name} of ${r.source}`).join(', ');
   let cuts: Cuts;
   return simple('snapshots', names, (core) => core.createSnapshots(requests), {
@@ -250,7 +259,13 @@ function clone(h: History): Control | null {
   const sizeBytes = h.random.chance(0.3)
     ? (source.blocks + h.random.between(1, h.shape.cloneExtraMax)) * BLOCK
     : 0;
-  const request = { name, sizeBytes, copyRate: h.random.pick(RATES), incremental };
+  return cloneOf(h, source, { name, sizeBytes, copyRate: h.random.pick(RATES), incremental });
+}
+
+type Clone = Required<Pick<CloneVolume, 'name' | 'sizeBytes' | 'copyRate' | 'incremental'>>;
+
+export function cloneOf(h: History, source: ModelVolume, request: Clone): Control {
+  const { name, incremental } = request;
   let cuts: Cuts;
   return simple('clone', `${name} of ${source.name}`, (core) => core.cloneVolume(source.name, request), {
     // It may be growing past the size that was asked for, or on its way out.
@@ -363,8 +378,11 @@ function start(h: History): Control | null {
 function sync(h: History): Control | null {
   const mapping = someMapping(h, (m) => canExchange(h, m) && (m.incremental || h.random.chance(0.05)));
   if (mapping === null) return null;
-  return exchange(h, 'sync', [mapping], (core) => core.syncMapping(mapping.name));
+  return syncOf(h, mapping);
 }
+
+export const syncOf = (h: History, mapping: ModelMapping): Control =>
+  exchange(h, 'sync', [mapping], (core) => core.syncMapping(mapping.name));
 
 /** The targets show another instant afterwards: start or sync. */
 function exchange(h: History, kind: string, mappings: ModelMapping[], plan: Control['plan']): Control {
@@ -430,7 +448,10 @@ function end(h: History, kind: 'stop' | 'deleteMapping'): Control | null {
     const target = h.model.volumes.get(m.target);
     return target !== undefined && isFreeTarget(target) && (m.started || h.random.chance(0.2));
   });
-  if (mapping === null) return null;
+  return mapping === null ? null : endOf(h, kind, mapping);
+}
+
+export function endOf(h: History, kind: 'stop' | 'deleteMapping', mapping: ModelMapping): Control {
   const target = h.model.volumes.get(mapping.target)!;
   let complete = false;
   let told: 'stopped' | null = null;
@@ -471,8 +492,10 @@ function end(h: History, kind: 'stop' | 'deleteMapping'): Control | null {
 
 function rate(h: History): Control | null {
   const mapping = someMapping(h, () => true);
-  if (mapping === null) return null;
-  const copyRate = h.random.pick(RATES);
+  return mapping === null ? null : rateOf(mapping, h.random.pick(RATES));
+}
+
+export function rateOf(mapping: ModelMapping, copyRate: number): Control {
   const others = mapping.rates;
   return simple('rate', `${mapping.name} ${copyRate}`, (core) => core.setCopyRate(mapping.name, copyRate), {
     refusals: ['MappingNotFound'],
@@ -516,7 +539,10 @@ function grow(h: History): Control | null {
 
 function deleteVolume(h: History): Control | null {
   const volume = some(h, (v) => !v.growing && v.exchanges % 2 === 0);
-  if (volume === null) return null;
+  return volume === null ? null : deletionOf(h, volume);
+}
+
+export function deletionOf(h: History, volume: ModelVolume): Control {
   const plan: Control['plan'] = (core) =>
     volume.readOnly ? core.deleteSnapshot(volume.name) : core.deleteVolume(volume.name);
   return simple('delete', volume.name, plan, {

@@ -18,6 +18,15 @@ import { type Machine, SimWorld } from './sim-world.ts';
 import { syncAll } from './sync-all.ts';
 import { Tags } from './tags.ts';
 
+/** A history that is written out: what happens is said, and the seed decides only when (scenarios.ts). */
+export type Scenario = {
+  name: string;
+  /** Whether it is looked at after all power cuts that there can be, or as it goes only. */
+  by: 'power' | 'model';
+  shape: Shape;
+  play: (history: History) => void;
+};
+
 export type HistoryOptions = {
   seed: number;
   /** Host I/Os and control operations to start. */
@@ -25,6 +34,8 @@ export type HistoryOptions = {
   /** Deaths of process and machine in the middle. */
   crashes?: boolean;
   shape?: Shape;
+  /** Instead of operations by chance. */
+  scenario?: Scenario;
   /** Command that runs it again. */
   replay?: string;
   /** Called before it begins. */
@@ -62,10 +73,11 @@ export function runHistory(options: HistoryOptions): HistoryReport {
   try {
     return history.run();
   } catch (error) {
-    const { seed, operations } = options;
-    const where = `seed ${seed}, after ${history.report.operations} operations`;
-    const replay =
-      options.replay ?? `SEED=${seed} OPERATIONS=${operations} npx mocha test/core/model-check.test.ts`;
+    const { seed, operations, scenario } = options;
+    const of = scenario === undefined ? '' : ` of "${scenario.name}"`;
+    const where = `seed ${seed}${of}, after ${history.report.operations} operations`;
+    const length = scenario === undefined ? `OPERATIONS=${operations}` : `SCENARIO="${scenario.name}"`;
+    const replay = options.replay ?? `SEED=${seed} ${length} npx mocha test/core/model-check.test.ts`;
     const lines = history.lines.join('\n    ');
     throw new Error(`${where}: ${(error as Error).message}\n    ${lines}\nreplay: ${replay}\n`, {
       cause: error,
@@ -102,17 +114,27 @@ export class History {
 
   constructor(options: HistoryOptions) {
     this.options = options;
-    const shape = options.shape ?? LARGE;
+    const shape = options.scenario?.shape ?? options.shape ?? LARGE;
     this.shape = shape;
     this.random = new Random(options.seed);
     this.grain = this.random.pick(shape.grains);
     this.crashes = this.random.pick(shape.crashes);
     this.world = new SimWorld(this.random.fork(), this.random.pick(shape.logBlocks) * BLOCK, shape.words);
     this.machine = this.world;
+    this.world.mappingChanged = (id) => this.announced(id);
   }
 
   run(): HistoryReport {
     this.world.open();
+    if (this.options.scenario === undefined) this.improvise();
+    else this.options.scenario.play(this);
+    this.quiet();
+    this.settle();
+    this.tearDown();
+    return this.report;
+  }
+
+  private improvise(): void {
     while (this.report.operations < this.options.operations) {
       this.report.operations++;
       this.startOne();
@@ -123,10 +145,6 @@ export class History {
       if (this.random.chance(0.004)) this.settle();
       if (this.options.crashes !== false && this.random.chance(this.crashes)) this.crash();
     }
-    this.quiet();
-    this.settle();
-    this.tearDown();
-    return this.report;
   }
 
   note(line: string): void {
@@ -143,7 +161,7 @@ export class History {
     return `${prefix}${++this.names}`;
   }
 
-  private advance(steps: number): void {
+  advance(steps: number): void {
     for (let i = 0; i < steps && this.world.runner.advance(); i++);
   }
 
@@ -176,8 +194,13 @@ export class History {
     // Half of the I/O meets in a small part of the volume.
     const span = random.chance(0.5) ? volume.blocks : Math.max(count, Math.floor(volume.blocks / 8));
     const first = random.int(span - count + 1);
+    this.startIo(kind, volume, first, count);
+  }
+
+  /** False: the host has something else under way there. */
+  startIo(kind: HostOp['kind'], volume: ModelVolume, first: number, count: number): boolean {
     const changes = kind === 'write' || kind === 'discard';
-    if (changes && !volume.isFree(first, first + count)) return;
+    if (changes && !volume.isFree(first, first + count)) return false;
     const block = newBlock(kind === 'flush' ? 0 : count);
     const tags = Array.from({ length: count }, () => (kind === 'write' ? this.tags.fresh() : 0));
     if (kind === 'write') tags.forEach((tag, i) => void this.tags.fill(block.bytes, i * BLOCK, tag));
@@ -185,6 +208,17 @@ export class History {
     op.at = this.model.tick();
     if (changes) volume.beginWrite(first, tags, op.at);
     this.submitHost(op);
+    return true;
+  }
+
+  /** Control operations that are not answered. */
+  get controlsUnderWay(): number {
+    return this.controls.size;
+  }
+
+  /** Host I/Os that are not answered. */
+  get hostIos(): number {
+    return this.host.size;
   }
 
   private submitHost(op: HostOp): void {
@@ -261,7 +295,7 @@ export class History {
     throw new Error(when === '' ? shows : `${shows} ${when}`);
   }
 
-  private startControl(control: Control): void {
+  startControl(control: Control): void {
     this.controls.add(control);
     this.note(control.name);
     control.begin();
@@ -276,6 +310,15 @@ export class History {
       else control.undone();
       control.release();
     });
+  }
+
+  /** Whoever watches the mapping is told of its state. That its copy is complete is something to rely on. */
+  private announced(id: number): void {
+    const info = this.instantly(this.world.core.listMappings()).find((m) => m.id === id);
+    const mapping = info === undefined ? undefined : this.model.mappings.get(info.name);
+    if (info?.state !== 'copied' || mapping?.told !== 'started') return;
+    mapping.told = 'copied';
+    this.told++;
   }
 
   /** Run a plan that asks for nothing. */
@@ -384,7 +427,7 @@ export class History {
   }
 
   /** Let all background work come to its end. */
-  private settle(): void {
+  settle(): void {
     this.world.runner.runUntilAnswered();
     this.note('settle');
     const { core, runner, disk } = this.world;
@@ -434,7 +477,7 @@ export class History {
     this.crash();
   }
 
-  private pull(kind: 'death' | 'power'): void {
+  pull(kind: 'death' | 'power'): void {
     this.note(kind);
     if (kind === 'power') {
       this.world.losePower();
@@ -443,7 +486,7 @@ export class History {
   }
 
   /** Open the pool within so many steps; whether it was enough. */
-  private open(stepsMax: number): boolean {
+  open(stepsMax: number): boolean {
     let opened = false;
     this.world.beginOpen(() => {
       opened = true;
@@ -452,7 +495,7 @@ export class History {
     return opened;
   }
 
-  private afterCrash(powerLost: boolean): void {
+  afterCrash(powerLost: boolean): void {
     const view = this.view();
     for (const control of this.controls) {
       const happened = control.happened(view);

@@ -311,12 +311,13 @@ export type ModelMapping = {
   rates: readonly number[];
 };
 
-type Told = 'idle' | 'prepared' | 'started' | 'stopped';
+type Told = 'idle' | 'prepared' | 'started' | 'copied' | 'stopped';
 
 const STATES: Readonly<Record<Told, readonly string[]>> = {
   idle: ['idle'],
   prepared: ['prepared'],
   started: ['copying', 'copied'],
+  copied: ['copied'],
   stopped: ['stopped'],
 };
 

@@ -101,6 +101,11 @@ export class SimDisk implements Driver {
     return false;
   }
 
+  isUnderWay(kind: IoKind, path: string): boolean {
+    for (const { io } of this.underWay) if (io.kind === kind && (io.file?.path ?? '') === path) return true;
+    return false;
+  }
+
   get usedBlocks(): number {
     let used = 0;
     for (const file of this.files.values()) used += file.allocatedBlocks;

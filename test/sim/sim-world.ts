@@ -79,6 +79,8 @@ export class SimWorld implements Machine {
   readonly logBytes: number;
   private wordsSurvived = false;
   memory = new SimMemory();
+  /** Told of every mapping that changes. */
+  mappingChanged: (id: number) => void = () => {};
   runner: SimRunner;
   core: Core;
 
@@ -99,7 +101,7 @@ export class SimWorld implements Machine {
   private engine(): [SimRunner, Core] {
     const runner = new SimRunner(this.disk, this.random.fork());
     const listener: Listener = {
-      mappingChanged: () => {},
+      mappingChanged: (id) => this.mappingChanged(id),
       log: (level, message, fields) => void this.log.push({ level, message, fields }),
     };
     this.memory = new SimMemory();
@@ -122,6 +124,11 @@ export class SimWorld implements Machine {
     const plan = this.core.open({ rows, damaged: [], badFiles, shmSurvived: this.wordsSurvived });
     this.runner.call('open', plan, (error) => {
       if (error !== null) throw error;
+      // What an offline check goes by: in a pool that was closed the log has nothing, and a lost one may be made anew.
+      const engine = this.disk.rows().find((row) => row.table === 'engine')?.row as
+        | { clean: boolean }
+        | undefined;
+      assert(engine?.clean === false, 'the pool is open, and its catalog does not say so');
       // From here on a death of the process leaves words that mean something.
       this.wordsSurvived = true;
       opened();
@@ -135,6 +142,11 @@ export class SimWorld implements Machine {
   /** Everything in the log comes to its place, as when it runs full. */
   checkpoint(): void {
     this.core['checkpointSoon']();
+  }
+
+  /** Whether the undo log is cut to nothing. */
+  get logIsEmpty(): boolean {
+    return this.core['state'].log.records.length === 0;
   }
 
   /** SIGKILL. Shared words, what was written, and the disk's cache survive. */
