@@ -7,8 +7,12 @@
  */
 import assert from 'node:assert/strict';
 import { EIO, ENOSPC } from '../../src/base/errors.ts';
+import { FAULT_HISTORIES } from '../sim/fault-histories.ts';
 import { FaultyPool } from '../sim/faulty-pool.ts';
 import { BLOCK } from '../sim/sim-file.ts';
+
+/** Of each history that goes on soon after an error. */
+const SEEDS = 30;
 
 const ALL = ['read', 'write', 'writev', 'flush', 'punch', 'extents', 'create', 'resize', 'remove'] as const;
 
@@ -280,6 +284,13 @@ describe('A disk that fails', () => {
     pool.verify();
     pool.dieAndLosePower();
   });
+});
+
+describe('What follows from an error of the disk is durable in time:', () => {
+  for (const { name, play } of FAULT_HISTORIES)
+    it(name, () => {
+      for (let seed = 1; seed <= SEEDS; seed++) play(seed);
+    });
 });
 
 describe('Every single I/O of a busy pool may fail, and what is served after it is right', () => {

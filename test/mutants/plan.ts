@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { FAULT_HISTORIES } from '../sim/fault-histories.ts';
 import { SCENARIOS } from '../sim/scenarios.ts';
 import { MUTANTS, type Mutant } from './mutants.ts';
 import { siteMutants } from './sites.ts';
@@ -16,6 +17,7 @@ export const hintsFile = path.join(import.meta.dirname, 'caught.json');
 /** Of each kind. */
 const SEEDS = 70;
 const SCENARIO_SEEDS = 8;
+const FAULT_SEEDS = 40;
 
 export const hints = (): Record<string, Caught> => JSON.parse(readFileSync(hintsFile, 'utf8'));
 
@@ -32,6 +34,8 @@ export function allTrials(): Trial[] {
   const trials: Trial[] = [];
   for (let seed = 1; seed <= SCENARIO_SEEDS; seed++)
     for (const { by, name } of SCENARIOS) trials.push({ by, seed, scenario: name });
+  for (let seed = 1; seed <= FAULT_SEEDS; seed++)
+    for (const { name } of FAULT_HISTORIES) trials.push({ by: 'fault', seed, scenario: name });
   for (let seed = 1; seed <= SEEDS; seed++)
     trials.push({ by: 'power', seed }, { by: 'model', seed: 1000 + seed });
   return trials;

@@ -6,8 +6,6 @@
 export const UNNOTICED: Readonly<Record<string, string>> = {
   'core.ts: yield* flushVolume(state, source) is left out':
     'a volume without a target of its own has no cut that was not reported',
-  'core.ts: yield* flushVolume(state, v) is left out':
-    'an end without a checkpoint comes after an error of the disk, which these histories do not have',
   'copy-loop.ts: yield* flushVolume(state, target) is left out':
     'bounds what a crash costs (H3): what is not flushed is copied again, and the end of the copy flushes all',
   "core.ts: yield* state.commit(lost.map((row) => put('volume', row))) is not waited for":
@@ -20,10 +18,6 @@ export const UNNOTICED: Readonly<Record<string, string>> = {
     'makes room early: only grains that are held durably are punched out, and the last flush is for all',
   'mappings.ts: yield* flushVolume(state, source) is left out':
     'shortens the flush of the start that follows, which is made in any case',
-  'offline.ts: yield* state.commit(offlineRows(state, volume)) is not waited for':
-    'comes after an error of the disk, which these histories do not have; test/core/faults.test.ts has them',
-  'offline.ts: yield* state.commit(offlineRows(state, volume)) (2) is not waited for':
-    'comes after an error of the disk, which these histories do not have; test/core/faults.test.ts has them',
   'orphans.ts: yield* state.commit(rows) is not waited for':
     'rows that belong to nobody: what is still there is dropped at the next start, and nobody reads its file',
   "scrub.ts: yield* state.commit([put('scrub', state.scrub)]) is not waited for":
@@ -33,7 +27,3 @@ export const UNNOTICED: Readonly<Record<string, string>> = {
   'volumes.ts: yield* volume.gate.drain() is left out':
     'a write that is inside ends before the old end, and all that growing changes lies behind it',
 };
-
-/** Mutants that matter, for all that is known, and that no history has been found for yet. The tests show them as pending. */
-export const OPEN: readonly string[] = [
-];

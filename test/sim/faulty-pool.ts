@@ -19,6 +19,8 @@ type Cells = Set<number>[];
 export class FaultyPool {
   readonly world: SimWorld;
   readonly #shows = new Map<string, Cells>();
+  /** What a loss of power may leave of each: all that was written since the last flush, and what was there then. */
+  readonly #mayShow = new Map<string, Cells>();
   #tag = 0;
 
   constructor(seed: number) {
@@ -73,6 +75,7 @@ export class FaultyPool {
       name,
       Array.from({ length: GRAINS }, () => new Set([0])),
     );
+    this.#mayShow.set(name, copyOf(this.#shows.get(name)!));
     this.write(name, 0, GRAINS);
   }
 
@@ -155,7 +158,10 @@ export class FaultyPool {
     const { source, target, cutAt } = this.core.mapping(mapping);
     const shown = copyOf(this.#shows.get(source)!);
     const error = this.#try(this.world.core.syncMapping(mapping));
-    if (this.core.mapping(mapping).cutAt !== cutAt) this.#shows.set(target, shown);
+    if (this.core.mapping(mapping).cutAt !== cutAt) {
+      this.#shows.set(target, shown);
+      this.#mayShow.set(target, copyOf(shown));
+    }
     if (error !== null) throw error;
   }
 
@@ -163,14 +169,20 @@ export class FaultyPool {
     const { core } = this.world;
     const isSnapshot = this.info(name).kind === 'snapshot';
     const error = this.#try(isSnapshot ? core.deleteSnapshot(name) : core.deleteVolume(name));
-    if (!this.core.volumes().some((volume) => volume.name === name)) this.#shows.delete(name);
+    if (!this.core.volumes().some((volume) => volume.name === name)) {
+      this.#shows.delete(name);
+      this.#mayShow.delete(name);
+    }
     if (error !== null) throw error;
   }
 
   grow(name: string, grains: number): void {
     const error = this.#try(this.world.core.growVolume(name, grains * BLOCK));
     const cells = this.#shows.get(name)!;
-    for (let g = cells.length; g < this.info(name).sizeBytes / BLOCK; g++) cells.push(new Set([0]));
+    for (let g = cells.length; g < this.info(name).sizeBytes / BLOCK; g++) {
+      cells.push(new Set([0]));
+      this.#mayShow.get(name)!.push(new Set([0]));
+    }
     if (error !== null) throw error;
   }
 
@@ -233,6 +245,23 @@ export class FaultyPool {
     this.fail();
     this.world.open();
     this.verify();
+  }
+
+  /** The engine ends in good order, and its shared memory goes with it. */
+  close(): void {
+    this.world.close(false);
+    this.fail();
+    this.world.open();
+  }
+
+  /** At this moment, without another flush. */
+  losePower(): void {
+    this.world.losePower();
+    this.fail();
+    this.world.open();
+    for (const [name, cells] of this.#mayShow) this.#shows.set(name, cells);
+    this.verify();
+    for (const [name, cells] of this.#shows) this.#mayShow.set(name, copyOf(cells));
   }
 
   /** Everything that can be flushed is; then the process dies, then the machine. */
@@ -321,6 +350,7 @@ export class FaultyPool {
       const cell = this.#shows.get(name)![first + i]!;
       if (error === null) cell.clear();
       cell.add(tag);
+      this.#mayShow.get(name)![first + i]!.add(tag);
     });
     return error;
   }
@@ -328,7 +358,9 @@ export class FaultyPool {
   #flush(name: string): Error | null {
     const volume = this.world.core.volumeByName(name);
     if (volume === undefined) return Object.assign(new Error('no such volume'), { code: 'VolumeNotFound' });
-    return this.#try(this.world.core.flush(volume));
+    const error = this.#try(this.world.core.flush(volume));
+    if (error === null) this.#mayShow.set(name, copyOf(this.#shows.get(name)!));
+    return error;
   }
 
   #cut(name: string, source: string, plan: Plan<unknown>): Error | null {
@@ -337,7 +369,11 @@ export class FaultyPool {
     const shown = copyOf(before);
     const existed = this.#shows.has(name);
     const error = this.#try(plan);
-    if (!existed && this.core.volumes().some((volume) => volume.name === name)) this.#shows.set(name, shown);
+    if (!existed && this.core.volumes().some((volume) => volume.name === name)) {
+      this.#shows.set(name, shown);
+      this.#mayShow.set(name, copyOf(shown));
+      if (error === null) this.#mayShow.set(source, copyOf(before));
+    }
     return error;
   }
 
