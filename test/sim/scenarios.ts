@@ -124,6 +124,35 @@ export const SCENARIOS: readonly Scenario[] = [
     }
   }),
 
+  scenario('power', 'the engine dies before a cut is reported', (s) => {
+    for (let round = 0; round < 6; round++) {
+      const source = s.volume(4);
+      s.write(source);
+      s.wait();
+      s.beginSnapshot(source);
+      s.until(() => s.dataIsFlushed);
+      s.die();
+      s.wait();
+      s.quiet();
+      s.deleteAll(source);
+    }
+  }),
+
+  scenario('model', 'a snapshot is read while its source is written', (s) => {
+    const source = s.volume(8);
+    for (let round = 0; round < 24; round++) {
+      const snapshot = s.snapshot(source);
+      for (let block = 0; block < 8; block++) {
+        s.read(snapshot, block, 1);
+        s.write(source, block, 1);
+        s.advance(s.some(6));
+      }
+      s.wait();
+      s.deleteAll(snapshot);
+      s.settle();
+    }
+  }),
+
   scenario('model', 'a snapshot goes while its source is written, and an older one reads through it', (s) => {
     const source = s.volume(32);
     let older: ModelVolume = s.snapshot(source);

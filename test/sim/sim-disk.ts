@@ -102,7 +102,7 @@ export class SimDisk implements Driver {
   }
 
   isUnderWay(kind: IoKind, path: string): boolean {
-    for (const { io } of this.underWay) if (io.kind === kind && (io.file?.path ?? '') === path) return true;
+    for (const { io } of this.underWay) if (io.kind === kind && io.file?.path.startsWith(path)) return true;
     return false;
   }
 

@@ -45,10 +45,16 @@ export class Stage {
   }
 
   snapshot(source: ModelVolume): ModelVolume {
-    const name = this.h.freshName('s');
-    this.begin(snapshotsOf(this.h, [source], [{ name, source: source.name, copyRate: 0 }]));
+    const name = this.beginSnapshot(source);
     this.wait();
     return this.h.model.volumes.get(name)!;
+  }
+
+  /** Its name: whether there is one shows later. */
+  beginSnapshot(source: ModelVolume): string {
+    const name = this.h.freshName('s');
+    this.begin(snapshotsOf(this.h, [source], [{ name, source: source.name, copyRate: 0 }]));
+    return name;
   }
 
   /** An incremental one. */
@@ -63,6 +69,11 @@ export class Stage {
   write(volume: ModelVolume, first = 0, count = volume.blocks): void {
     this.h.report.operations++;
     this.h.startIo('write', volume, first, count);
+  }
+
+  read(volume: ModelVolume, first = 0, count = volume.blocks): void {
+    this.h.report.operations++;
+    this.h.startIo('read', volume, first, count);
   }
 
   flush(volume: ModelVolume): void {
@@ -154,6 +165,11 @@ export class Stage {
   /** A record of the undo log is written, and its flush is under way. */
   get logIsFlushed(): boolean {
     return this.h.world.disk.isUnderWay('flush', 'log');
+  }
+
+  /** A flush of a volume's data is under way. */
+  get dataIsFlushed(): boolean {
+    return this.h.world.disk.isUnderWay('flush', 'volumes/');
   }
 
   /** Deleted volumes that are not gone. */
