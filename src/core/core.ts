@@ -73,12 +73,13 @@ export class Core {
     if (lost.length > 0) yield* state.commit(lost.map((row) => put('volume', row)));
     state.unsaved.clear();
     yield* dropOrphans(state, input);
+    // A cut that was made and not reported: what it shows may not be durable yet, and the next request would report it. Before
+    // the bits of its target: they speak of what was read from the source.
+    if (warm) yield* flushSources(state);
     // Bits that the dead process had set may not be durable; from here on `pending` has to tell the truth (H2).
     if (warm) yield* makeBitsDurable(state);
     // The file of an open epoch may name whole regions. These words are exact: the next checkpoint writes them.
     if (warm) for (const { open } of state.volumes.values()) if (open !== null) open.bitmap.dirty = true;
-    // A cut that was made and not reported: what it shows may not be durable yet, and the next request would report it.
-    if (warm) yield* flushSources(state);
     Object.assign(state.engine, { clean: false, logSlots: state.log.slots });
     yield* state.commit([]);
     state.arena.setReady();

@@ -56,9 +56,13 @@ export function* cut(state: State, members: Member[], check: () => void): Plan<v
  * fails, what the target shows may not be durable, and a later flush would prove nothing (B3): the target is broken.
  */
 export function* flushSource(state: State, source: Volume, target: Volume): Plan<void> {
+  const cut = target.unflushedCut;
   try {
     yield* flushVolume(state, source);
+    if (target.unflushedCut === cut) target.unflushedCut = 0;
   } catch (error) {
+    // It will not be durable any more.
+    if (target.unflushedCut === cut) target.unflushedCut = 0;
     if (source.removed) return;
     if (target.parent === source)
       setOffline(state, target, `what it shows could not be made durable: ${(error as Error).message}`);
@@ -167,6 +171,7 @@ function prepare(state: State, m: Member, cutAt: number, draft: Draft): Prepared
     target.file = dataFile(m.file);
     target.broken = '';
     target.flushFailed = false;
+    target.unflushedCut = epoch.row.seq;
     target.sparse = targetRow.sparse;
     target.held = held.bitmap;
     target.parent = source;

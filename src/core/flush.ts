@@ -5,6 +5,8 @@
  *   2. flush the data file
  *   3. the bits go to the undo log as SET entries, flushed
  *
+ * A target whose source was not flushed since its cut is durable only together with that source.
+ *
  * B3: after a failed flush nothing of the file can be trusted: the volume goes offline, and is not flushed again.
  */
 import type { Bitmap } from './bitmap.ts';
@@ -19,12 +21,25 @@ import type { Volume } from './volume.ts';
 const RUNS_PER_APPEND = Math.floor(ENTRIES_MAX / 4);
 
 export function* flushVolume(state: State, volume: Volume): Plan<void> {
+  yield* flushCut(state, volume);
   const held = volume.held;
   const sealed = volume.seal();
   yield* flushData(state, volume);
   if (sealed.length === 0 || held === null) return;
   yield* logBits(state, volume, held, sealed);
   volume.unpend(sealed);
+}
+
+/**
+ * What a target shows of its source since its last cut is durable afterwards. Before that it takes no grain by itself: the power
+ * would take the source back to older content, and no change bit would tell the next sync.
+ */
+export function* flushCut(state: State, target: Volume): Plan<void> {
+  const cut = target.unflushedCut;
+  if (cut === 0) return;
+  const source = target.row.source === null ? undefined : state.volumes.get(target.row.source);
+  if (source !== undefined) yield* flushVolume(state, source);
+  if (target.unflushedCut === cut) target.unflushedCut = 0;
 }
 
 /** Step 2 alone. When it returns, no flush of the file has ever failed. */

@@ -9,6 +9,8 @@
  * Bits set here are not durable until the next flush of the volume (H3).
  */
 import { readContent, resolve, type Segment } from './content.ts';
+import { flushCut } from './flush.ts';
+import type { RangeLock } from './locks.ts';
 import { op, type Plan, Signal } from './ops.ts';
 import type { State } from './state.ts';
 import type { Volume } from './volume.ts';
@@ -91,7 +93,7 @@ function* holeLength(segment: Segment, grain: number): Plan<number> {
 
 /** Give the volume what it lacks of grains [first, end). How many it got. */
 function* hydrate(state: State, volume: Volume, first: number, end: number): Plan<number> {
-  const lock = yield* volume.locks.take(first, end - first);
+  const lock = yield* lockSettled(state, volume, first, end);
   try {
     let copied = 0;
     for (let g = first; ; ) {
@@ -113,6 +115,16 @@ function* hydrate(state: State, volume: Volume, first: number, end: number): Pla
       g += count;
     }
   } finally {
+    volume.locks.give(lock);
+  }
+}
+
+/** The lock, when what the volume shows of its source is durable: a flush may wait for room in the log, which is no place for locks. */
+function* lockSettled(state: State, volume: Volume, first: number, end: number): Plan<RangeLock> {
+  for (;;) {
+    yield* flushCut(state, volume);
+    const lock = yield* volume.locks.take(first, end - first);
+    if (volume.unflushedCut === 0) return lock;
     volume.locks.give(lock);
   }
 }

@@ -271,6 +271,7 @@ function* commitSync(
   state.log.forget(target);
   target.dropPending();
   target.held = next.bitmap;
+  target.unflushedCut = at.epoch.row.seq;
   target.sparse = false;
   oldHeld.release();
   hang(target, source, parent, moved);

@@ -78,6 +78,8 @@ export class Volume {
   broken = '';
   /** A flush of its data has failed in this engine; the row follows. */
   flushFailed = false;
+  /** Of a target: its cut, until the source was flushed after it. What it shows may be lost with the power. 0: durable. */
+  unflushedCut = 0;
   private readonly arena: Arena;
 
   constructor(row: VolumeRow, runner: Runner, arena: Arena) {
