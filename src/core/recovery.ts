@@ -314,6 +314,8 @@ function applyRecords(state: State, scan: LogScan, warm: boolean, damage: Damage
       } else if (!warm) state.log.noteFilled(volume, e.first, e.count);
     }
   }
+  // When all are known: the last one for a grain counts.
+  if (warm) for (const volume of state.volumes.values()) pendNewer(volume);
 }
 
 function lostText(slot: number, seq: number, at: number, e: RecordEntry): string {
@@ -326,13 +328,20 @@ function adoptCopy(state: State, copy: LogRecord['copies'][number], warm: boolea
     state.log.noteLogged(copy);
     return;
   }
-  const per = copy.volume.grain / SLOT;
+  const { volume } = copy;
+  const per = volume.grain / SLOT;
   for (let i = 0; i < copy.count; i++) {
+    const g = copy.first + i;
     const slot = copy.slot + i * per;
+    // The process died before the bit said so: nobody has acted on the record.
+    if (!volume.held!.get(g)) state.arena.setSlot(slot, false);
     const live = state.arena.slotLive(slot);
-    copy.volume.logged.set(copy.first + i, slot * 2 + (live ? 0 : 1));
-    if (live) copy.volume.unfilled++;
-    // The file is newer, and the log may not say so yet.
-    else if (copy.volume.held!.get(copy.first + i)) copy.volume.addPending(copy.first + i, 1);
+    volume.logged.set(g, slot * 2 + (live ? 0 : 1));
+    if (live) volume.unfilled++;
   }
+}
+
+/** Grains that the file has newer than the log, which may not say so yet. */
+function pendNewer(volume: Volume): void {
+  for (const [g, at] of volume.logged) if ((at & 1) === 1 && volume.held!.get(g)) volume.addPending(g, 1);
 }
