@@ -63,7 +63,7 @@ export type PoolInfo = {
   volumes: number;
   snapshots: number;
   mappings: number;
-  /** Deleted volumes whose grains others still need. */
+  /** Deleted volumes whose space is not given back yet: others need grains of them, or it takes time. */
   retired: number;
   logBytes: number;
   logUsedBytes: number;

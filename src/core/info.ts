@@ -98,7 +98,7 @@ export function poolInfo(state: State): PoolInfo {
     volumes: live.filter((v) => v.row.kind === 'volume').length,
     snapshots: live.filter((v) => v.row.kind === 'snapshot').length,
     mappings: state.mappings.size,
-    retired: all.length - live.length,
+    retired: all.length - live.length + Number(state.givingBack),
     logBytes: state.log.slots * SLOT,
     logUsedBytes: state.log.usedSlots * SLOT,
     warnings: [...warningsOf(state), ...scrubWarnings(state)],

@@ -22,6 +22,8 @@ export interface Space {
   freeBytes(): number;
   /** Gives up some of what the pool keeps for this case. False: there is none left. */
   giveReserve(): boolean;
+  /** Freed space is discarded at once, and flushes wait for that. */
+  readonly discards: boolean;
 }
 
 export interface Listener {

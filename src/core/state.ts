@@ -64,6 +64,8 @@ export class State {
   /** Asked for so far. */
   private transactions = 0;
   closing = false;
+  /** The space of a volume that nothing knows any more is being given back. */
+  givingBack = false;
   /** Fired when a name that was reserved is taken or free again. */
   readonly nameSettled = new Signal();
   /** Fired when a retired volume may have work. */

@@ -26,6 +26,7 @@ import { MemoryPool } from './memory-pool.ts';
 import type { DataThreadStart, ToData, ToMain } from './messages.ts';
 import { Reserve } from './reserve.ts';
 import { RingDriver } from './ring-driver.ts';
+import { discards } from './space.ts';
 
 function freeBytes(poolDir: string): number {
   const { bavail, bsize } = statfsSync(poolDir);
@@ -132,6 +133,7 @@ export class DataLoop {
       space: {
         freeBytes: () => freeBytes(start.poolDir),
         giveReserve: () => new Reserve(start.poolDir).release(),
+        discards: discards(start.poolDir),
       },
       clock: { now: () => Date.now(), micros: () => Math.floor(performance.now() * 1000) },
       listener: {

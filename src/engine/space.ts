@@ -1,7 +1,9 @@
 /** How much of the pool's filesystem is taken: by one volume, by all, and whether that can go well. */
+import { statSync } from 'node:fs';
 import { readdir, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { fullnessOf, sizeText } from '../base/fullness.ts';
+import { mounts } from '../sys/mount.ts';
 
 /** stat counts space in these, whatever the filesystem's blocks are. */
 const BLOCK_BYTES = 512;
@@ -25,6 +27,13 @@ export async function allocatedBytesOfAll(poolDir: string): Promise<number> {
 export async function filesystemBytes(poolDir: string): Promise<{ totalBytes: number; freeBytes: number }> {
   const { blocks, bavail, bsize } = await statfs(poolDir);
   return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+}
+
+/** Whether the pool's filesystem is mounted so that it discards space as soon as it is freed (ext4 and XFS: `discard`). */
+export function discards(poolDir: string): boolean {
+  const { dev } = statSync(poolDir);
+  const device = `${(dev >> 8) & 0xfff}:${(dev & 0xff) | ((dev >> 12) & 0xfff00)}`;
+  return mounts().some((mount) => mount.device === device && mount.superOptions.includes('discard'));
 }
 
 export type Space = {

@@ -196,7 +196,7 @@ export class StateMachine implements Machine {
       runner: this.runner,
       memory,
       clock: { now: () => ++last, micros: () => last },
-      space: { freeBytes: () => Number.POSITIVE_INFINITY, giveReserve: () => false },
+      space: { freeBytes: () => Number.POSITIVE_INFINITY, giveReserve: () => false, discards: true },
       listener: {
         mappingChanged: () => {},
         log: (level, message, fields) => void this.log.push({ level, message, fields }),

@@ -94,7 +94,7 @@ export class SimWorld implements Machine {
     this.clock = new SimClock(this.disk);
     // Some worlds are always short of space, as far as the core can see.
     const freeBytes = random.chance(0.5) ? 0 : Number.POSITIVE_INFINITY;
-    this.space = { freeBytes: () => freeBytes, giveReserve: () => false };
+    this.space = { freeBytes: () => freeBytes, giveReserve: () => false, discards: freeBytes > 0 };
     [this.runner, this.core] = this.engine();
   }
 

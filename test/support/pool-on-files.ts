@@ -72,7 +72,7 @@ export class PoolOnFiles {
     this.core = new Core({
       runner: this.#runner,
       memory,
-      space: { freeBytes: () => 2 ** 40, giveReserve: () => false },
+      space: { freeBytes: () => 2 ** 40, giveReserve: () => false, discards: true },
       clock: { now: () => Date.now(), micros: () => Math.floor(performance.now() * 1000) },
       listener: {
         mappingChanged: () => undefined,

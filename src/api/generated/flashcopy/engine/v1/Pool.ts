@@ -14,7 +14,7 @@ export interface Pool {
   'snapshots'?: (number | string | Long);
   'mappings'?: (number | string | Long);
   /**
-   * Deleted volumes whose grains others still need.
+   * Deleted volumes whose space is not given back yet: others need grains of them, or it takes time.
    */
   'retired'?: (number | string | Long);
   'logBytes'?: (number | string | Long);
@@ -38,7 +38,7 @@ export interface Pool__Output {
   'snapshots': (number);
   'mappings': (number);
   /**
-   * Deleted volumes whose grains others still need.
+   * Deleted volumes whose space is not given back yet: others need grains of them, or it takes time.
    */
   'retired': (number);
   'logBytes': (number);
