@@ -153,6 +153,41 @@ export const SCENARIOS: readonly Scenario[] = [
     }
   }),
 
+  scenario('power', 'a copy begins before its source is flushed', (s) => {
+    const source = s.volume(4);
+    const target = s.clone(source, 150);
+    s.settle();
+    s.slowFlushes(source);
+    for (let round = 0; round < 8; round++) {
+      s.write(source, round % 4, 1);
+      s.wait();
+      const { cuts } = s;
+      s.sync(target);
+      s.until(() => s.cuts > cuts);
+      s.rate(target, 150);
+      s.advance(s.some(100));
+      s.checkpoint();
+      s.wait();
+      s.settle();
+    }
+  }),
+
+  scenario('power', 'the engine dies before a record of the log counts, and dies again', (s) => {
+    const source = s.volume(4);
+    for (let round = 0; round < 6; round++) {
+      const older = s.snapshot(source);
+      const newer = s.snapshot(source);
+      s.write(source, s.some(3), 1);
+      s.until(() => s.logIsFlushed);
+      s.die();
+      s.wait();
+      s.die();
+      s.quiet();
+      s.deleteAll(newer, older);
+      s.settle();
+    }
+  }),
+
   scenario('model', 'a snapshot goes while its source is written, and an older one reads through it', (s) => {
     const source = s.volume(32);
     let older: ModelVolume = s.snapshot(source);

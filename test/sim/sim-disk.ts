@@ -57,6 +57,8 @@ export type InFlight = { file: SimFile; block: number; content: Content; by: Cha
 
 type DiskEvent = { pending: Pending; part: [from: number, to: number] | null };
 
+const SLOW_FLUSH_US = 100_000;
+
 export class SimDisk implements Driver {
   readonly files = new Map<string, SimFile>();
   /** `${table} ${key}` -> JSON of the row. */
@@ -170,10 +172,14 @@ export class SimDisk implements Driver {
     for (const part of pending.parts) this.timeline.add(moment(), { pending, part });
   }
 
+  /** Files with so much to write that everything else is faster. */
+  readonly slowFlushes = new Set<string>();
+
   /** Microseconds: mostly short, sometimes long enough for many others to pass. */
   private latency(io: IoOp): number {
     if (io.kind === 'sleep') return Math.round(io.length * 1000);
     const draw = this.random.int(100);
+    if (io.kind === 'flush' && this.slowFlushes.has(io.file?.path ?? '')) return SLOW_FLUSH_US;
     if (draw < 60) return 1 + this.random.int(60);
     return draw < 95 ? 20 + this.random.int(600) : this.random.int(20_000);
   }

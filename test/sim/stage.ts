@@ -120,6 +120,11 @@ export class Stage {
     this.h.afterCrash(false);
   }
 
+  /** From here on everything is faster than a flush of this volume. */
+  slowFlushes(volume: ModelVolume): void {
+    this.h.world.disk.slowFlushes.add(`volumes/${this.h.world.core.volumeByName(volume.name)!.id}.data`);
+  }
+
   advance(steps: number): void {
     this.h.advance(steps);
   }
@@ -156,6 +161,11 @@ export class Stage {
   /** Control operations that are not answered. */
   get controls(): number {
     return this.h.controlsUnderWay;
+  }
+
+  /** Cuts and syncs that were committed, in this life of the engine. */
+  get cuts(): number {
+    return this.h.instantly(this.h.world.core.counters()).cuts;
   }
 
   get logIsEmpty(): boolean {
