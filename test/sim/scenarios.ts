@@ -172,6 +172,26 @@ export const SCENARIOS: readonly Scenario[] = [
     }
   }),
 
+  scenario(
+    'power',
+    'the engine dies while it copies, and what it had copied is overwritten in the source',
+    (s) => {
+      const source = s.volume(4);
+      for (let round = 0; round < 3; round++) {
+        const copy = s.clone(source, 0);
+        const { copied } = s;
+        s.rate(copy, 150);
+        s.until(() => s.copied > copied);
+        s.die();
+        s.write(source);
+        s.waitForHost();
+        s.flush(source);
+        s.wait();
+        s.deleteAll(copy);
+      }
+    },
+  ),
+
   scenario('power', 'the engine dies before a record of the log counts, and dies again', (s) => {
     const source = s.volume(4);
     for (let round = 0; round < 6; round++) {

@@ -168,6 +168,11 @@ export class Stage {
     return this.h.instantly(this.h.world.core.counters()).cuts;
   }
 
+  /** Grains that the background copy has copied, in this life of the engine. */
+  get copied(): number {
+    return this.h.instantly(this.h.world.core.counters()).grainsCopiedInBackground;
+  }
+
   get logIsEmpty(): boolean {
     return this.h.world.logIsEmpty;
   }
