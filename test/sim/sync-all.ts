@@ -6,6 +6,7 @@
  */
 import type { History } from './history.ts';
 import type { ModelMapping, ModelVolume } from './model.ts';
+import { BLOCK } from './sim-file.ts';
 
 export function syncAll(h: History): void {
   const shown = new Map<ModelVolume, number[]>();
@@ -16,13 +17,23 @@ export function syncAll(h: History): void {
     h.machine.run(`sync ${name}`, h.machine.core.syncMapping(name));
     const [from, to] = [source, target].map((end) => h.model.volumes.get(end)!) as [ModelVolume, ModelVolume];
     const wanted = shown.get(from)!;
-    shown.set(to, [...wanted, ...shown.get(to)!.slice(wanted.length)]);
+    shown.set(to, [...wanted, ...behind(h, from, to, shown.get(to)!)]);
   }
   for (const [volume, wanted] of shown)
     h.readAll(volume, (block, seen) => {
       if (seen !== wanted[block])
         h.wrong(volume, block, seen, [wanted[block]!], `after a sync of ${synced.map((m) => m.name)}`);
     });
+}
+
+/** What the target shows behind its source's end. In the grain in which that lies it is kept, or cleared. */
+function behind(h: History, from: ModelVolume, to: ModelVolume, before: readonly number[]): number[] {
+  const perGrain = to.grain / BLOCK;
+  const kept = before.slice(from.blocks);
+  const either = (perGrain - (from.blocks % perGrain)) % perGrain;
+  if (either === 0 || kept.length === 0) return kept;
+  const after = contentOf(h, to).slice(from.blocks);
+  return kept.map((tag, i) => (i < either && after[i] === 0 ? 0 : tag));
 }
 
 function contentOf(h: History, volume: ModelVolume): number[] {
