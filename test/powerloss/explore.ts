@@ -43,8 +43,8 @@ export type ExploreReport = {
 
 const OPERATIONS = 60;
 const CHAINED_ONE_IN = 4;
-/** One state of so many is recovered slowly. */
-const NESTED_ONE_IN = [150, 100];
+/** One state of so many is recovered slowly: of those at the first power cut, and at the second. Few lead to many. */
+const NESTED_ONE_IN = [150, 50];
 /** Steps of recovery and what follows it. */
 const NESTED_STEPS = 400;
 
