@@ -13,7 +13,7 @@
  *
  * Only the data thread touches the words.
  */
-import { assert } from '../base/errors.ts';
+import { assert, FlashCopyError } from '../base/errors.ts';
 
 export const PAGE_WORDS = 1024;
 export const PAGE_BITS = PAGE_WORDS * 32;
@@ -36,6 +36,24 @@ const INDEX = 0x3fffffff;
 export const VOLATILE_ID = 0xffffffff;
 /** Owner of the bitmap of unsaved.ts. No catalog gives out ids that high. */
 export const UNSAVED_ID = 0xfffffffe;
+
+/** As much of the words as says whose they are. */
+export const HEAD_BYTES = HEAD_WORDS * 4;
+
+/**
+ * An engine that died has left words which only its own version understands. They hold what was acknowledged and is not on
+ * disk yet: taking the disk for the truth would lose that silently.
+ */
+export function refuseForeignMemory(head: Uint32Array): void {
+  const isAlone = head[H_MAGIC] === MAGIC && head[H_READY] === 1 && head[H_CLOSED] !== 1;
+  if (!isAlone || head[H_VERSION] === VERSION) return;
+  throw new FlashCopyError(
+    'WrongState',
+    `The engine before this one died, and its shared memory (layout ${head[H_VERSION]}) can be read by its own version only. ` +
+      'Start that version again; stopped by SIGTERM it hands over to this one. Host I/O waits meanwhile. To give that up ' +
+      'instead, end the node service of this node: devices then fail, and what was flushed is kept.',
+  );
+}
 
 export class Arena {
   readonly words: Uint32Array;
@@ -71,13 +89,6 @@ export class Arena {
   /** From here on the disk may lag behind these words. */
   setOpened(): void {
     this.words[H_CLOSED] = 0;
-  }
-
-  /** The version of an engine that died and left words which only its own version understands. */
-  get foreignVersion(): number | undefined {
-    const w = this.words;
-    const isAlone = w[H_MAGIC] === MAGIC && w[H_READY] === 1 && w[H_CLOSED] !== 1;
-    return isAlone && w[H_VERSION] !== VERSION ? w[H_VERSION] : undefined;
   }
 
   private get isOurs(): boolean {

@@ -12,6 +12,7 @@
  */
 import type { EpochSeq, VolumeId } from '../base/brands.ts';
 import { FlashCopyError } from '../base/errors.ts';
+import { refuseForeignMemory } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { loadBitmap } from './bitmap-file.ts';
 import { COPY, type RecordEntry, SLOT } from './log-record.ts';
@@ -39,8 +40,7 @@ const REWRITE_SLOTS = 256;
 
 /** `lost`: volumes whose content is not to be had any more, which the catalog has to say before anything is served. */
 export function* recover(state: State, input: OpenInput): Plan<{ warm: boolean; lost: VolumeRow[] }> {
-  const { foreignVersion } = state.arena;
-  if (input.shmSurvived && foreignVersion !== undefined) throw foreignMemory(foreignVersion);
+  if (input.shmSurvived) refuseForeignMemory(state.arena.words);
   const warm = input.shmSurvived && state.arena.ready;
   if (!warm) state.arena.reset();
   state.arena.setOpened();
@@ -53,16 +53,6 @@ export function* recover(state: State, input: OpenInput): Plan<{ warm: boolean; 
   if (!closed) for (const v of state.volumes.values()) v.sparse = false;
   damage.suspendAll();
   return { warm, lost: damage.lost };
-}
-
-/** It holds what was acknowledged and is not on disk yet. Taking the disk for the truth would lose that silently. */
-function foreignMemory(version: number): FlashCopyError {
-  return new FlashCopyError(
-    'WrongState',
-    `The engine before this one died, and its shared memory (layout ${version}) can be read by its own version only. ` +
-      'Start that version again; stopped by SIGTERM it hands over to this one. Host I/O waits meanwhile. To give that up ' +
-      'instead, end the node service of this node: devices then fail, and what was flushed is kept.',
-  );
 }
 
 /** Volumes, mappings and epochs as the rows say. */

@@ -26,6 +26,8 @@ import type {
   VolumeInfo,
 } from '../base/model.ts';
 import { Turns } from '../base/turns.ts';
+import { HEAD_BYTES, refuseForeignMemory } from '../core/arena.ts';
+import { readSharedMemory } from '../sys/shm.ts';
 import { Catalog } from './catalog.ts';
 import { type EngineStart, FUSE_FD, SHM_FD } from './child-messages.ts';
 import { damageOf } from './data-files.ts';
@@ -55,6 +57,8 @@ export class EngineProcess {
     died: (reason: string) => void,
     thread?: URL,
   ): Promise<EngineProcess> {
+    // Before the catalog comes to this program's format: the engine that alone can read that memory would refuse it then.
+    if (start.shmSurvived) refuseForeignMemory(readSharedMemory(SHM_FD, HEAD_BYTES));
     const catalog = Catalog.open(start.poolDir);
     const engine = new EngineProcess(start, catalog, died, thread);
     await engine.data.ready();

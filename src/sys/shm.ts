@@ -3,7 +3,7 @@
  *
  * Its size is virtual and fixed for its life: pages nobody has touched cost nothing, and are zero.
  */
-import { fstatSync, ftruncateSync } from 'node:fs';
+import { fstatSync, ftruncateSync, readSync } from 'node:fs';
 import { mapShared, memfdCreate } from './libc.ts';
 
 /** 12 GiB: more words than a pool of 300 volumes with 256 snapshots each can need bits for at once. */
@@ -18,4 +18,11 @@ export function createSharedMemory(name: string, bytes = SHARED_MEMORY_BYTES): n
 
 export function mapSharedMemory(fd: number): Uint32Array {
   return new Uint32Array(mapShared(fd, fstatSync(fd).size, 'the shared memory').buffer);
+}
+
+/** Its first bytes, without a map of it. */
+export function readSharedMemory(fd: number, bytes: number): Uint32Array {
+  const words = new Uint32Array(bytes / 4);
+  readSync(fd, words, 0, bytes, 0);
+  return words;
 }

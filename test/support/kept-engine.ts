@@ -120,16 +120,35 @@ export class KeptEngine {
   }
 }
 
+/** What is different in another release: of each file, this text becomes that. */
+type Changes = Record<string, [this_: RegExp, that: string]>;
+
+const OTHER_LAYOUT: Changes = { 'src/core/arena.ts': [/^const VERSION = 1;$/m, 'const VERSION = 2;'] };
+const FURTHER_FORMAT: Changes = {
+  'src/engine/migrations.ts': [/^\];$/m, "  { format: 99, what: 'nothing', run: () => undefined },\n];"],
+};
+
 /** This program with another layout of the shared memory, as a later release may have: its bin/flashcopy.js. */
 export function otherRelease(directory: string): string {
+  return changedProgram(directory, OTHER_LAYOUT);
+}
+
+/** The same with a further on-disk format; with the same layout or another one. */
+export function furtherRelease(directory: string, layout: 'same' | 'other'): string {
+  return changedProgram(directory, { ...FURTHER_FORMAT, ...(layout === 'other' && OTHER_LAYOUT) });
+}
+
+function changedProgram(directory: string, changes: Changes): string {
   const root = path.resolve(import.meta.dirname, '../..');
   for (const part of ['bin', 'src', 'proto', 'package.json'])
     cpSync(path.join(root, part), path.join(directory, part), { recursive: true });
   symlinkSync(path.join(root, 'node_modules'), path.join(directory, 'node_modules'));
-  const arena = path.join(directory, 'src/core/arena.ts');
-  const text = readFileSync(arena, 'utf8');
-  const changed = text.replace(/^const VERSION = 1;$/m, 'const VERSION = 2;');
-  assert.notEqual(changed, text);
-  writeFileSync(arena, changed);
+  for (const [name, [from, to]] of Object.entries(changes)) {
+    const file = path.join(directory, name);
+    const text = readFileSync(file, 'utf8');
+    const changed = text.replace(from, to);
+    assert.notEqual(changed, text, name);
+    writeFileSync(file, changed);
+  }
   return path.join(directory, 'bin/flashcopy.js');
 }
