@@ -10,7 +10,7 @@ import type { Progress } from '../engine/check/findings.ts';
 import { examples } from './context.ts';
 import { type OutputForm, print, printJson } from './output.ts';
 
-type CheckOptions = { pool: string; repair?: boolean; output: OutputForm };
+type CheckOptions = { pool: string; repair?: boolean; giveUpLog?: boolean; output: OutputForm };
 
 export function addCheckCommand(program: Command): void {
   program
@@ -18,6 +18,10 @@ export function addCheckCommand(program: Command): void {
     .description('check a pool that no engine has: catalog, bitmaps, undo log and files')
     .requiredOption('--pool <dir>', 'directory of the pool')
     .option('--repair', 'do what is safe about what is found, and say what is left')
+    .option(
+      '--give-up-log',
+      'with --repair: do without an undo log that is gone for good, and lose what needs it',
+    )
     .addHelpText(
       'after',
       `
@@ -32,12 +36,13 @@ ${examples(
 )}`,
     )
     .action(async (_options: object, command: Command) => {
-      const { pool, repair = false, output } = command.optsWithGlobals<CheckOptions>();
+      const { pool, repair = false, giveUpLog = false, output } = command.optsWithGlobals<CheckOptions>();
+      if (giveUpLog && !repair) command.error('error: --give-up-log needs --repair');
       const { checkPool } = await import('../engine/check/check-pool.ts');
       const bar = output === 'table' && process.stderr.isTTY ? newBar() : undefined;
       let report: CheckReport;
       try {
-        report = checkPool(pool, { repair, ...(bar && { progress: bar.progress }) });
+        report = checkPool(pool, { repair, giveUpLog, ...(bar && { progress: bar.progress }) });
       } finally {
         bar?.stop();
       }
@@ -65,9 +70,10 @@ function newBar(): { progress: Progress; stop(): void } {
 }
 
 function printReport(report: CheckReport, repair: boolean): void {
-  const { pool, volumes, snapshots, mappings, bitmaps, logRecords, findings, repaired, notes } = report;
+  const { pool, format, volumes, snapshots, mappings, bitmaps, logRecords, findings, repaired, notes } =
+    report;
   print(
-    `${pool}: ${volumes} volumes, ${snapshots} snapshots, ${mappings} mappings, ${bitmaps} bitmaps, ` +
+    `${pool}: ${format === null ? 'format not known' : `format ${format}`}, ${volumes} volumes, ${snapshots} snapshots, ${mappings} mappings, ${bitmaps} bitmaps, ` +
       `${logRecords} records in the undo log`,
   );
   for (const note of notes) print(`note: ${note}`);

@@ -67,7 +67,13 @@ function* runCheckpoint(state: State, withLog: boolean): Plan<void> {
   // 6. One commit.
   if (cuts) {
     const next = log.records.find((r) => r.seq > last!.seq);
-    const tail = { tailSeq: last!.seq + 1, tailSlot: next !== undefined ? next.slot : log.head };
+    const tail = {
+      tailSeq: last!.seq + 1,
+      tailSlot: next !== undefined ? next.slot : log.head,
+      tailWritten: next !== undefined,
+      mark: last!.named ? { seq: last!.seq, slot: last!.slot } : undefined,
+      named: true,
+    };
     yield* state.commitTail(changes, tail);
   } else if (changes.length > 0) yield* state.commit(changes);
   for (const { volume } of unsaved) state.unsaved.delete(volume);

@@ -69,7 +69,7 @@ export class Core {
   /** Recovery. Before it has returned nothing may be served. */
   *open(input: OpenInput): Plan<void> {
     const state = this.state;
-    const { warm, lost } = yield* recover(state, input);
+    const { warm, lost, tail } = yield* recover(state, input);
     if (lost.length > 0) yield* state.commit(lost.map((row) => put('volume', row)));
     state.unsaved.clear();
     yield* dropOrphans(state, input);
@@ -78,9 +78,10 @@ export class Core {
     if (warm) yield* flushSources(state);
     // Bits that the dead process had set may not be durable; from here on `pending` has to tell the truth (H2).
     if (warm) yield* makeBitsDurable(state);
+    const isTold = !tail.isLost || (yield* makeBitsDurable(state));
     // The file of an open epoch may name whole regions. These words are exact: the next checkpoint writes them.
     if (warm) for (const { open } of state.volumes.values()) if (open !== null) open.bitmap.dirty = true;
-    Object.assign(state.engine, { clean: false, logSlots: state.log.slots });
+    Object.assign(state.engine, { clean: false, logSlots: state.log.slots, ...(isTold && tail.row) });
     yield* state.commit([]);
     state.arena.setReady();
     this.reclaiming = true;
@@ -307,15 +308,17 @@ export class Core {
 }
 
 /** H2: where bits cannot be made durable now, none of that volume's counts as durable until a flush has said so. */
-function* makeBitsDurable(state: State): Plan<void> {
+function* makeBitsDurable(state: State): Plan<boolean> {
   const doubtful = [...state.volumes.values()].filter((v) => v.held?.dirty === true || v.pending.length > 0);
   try {
     yield* checkpointBits(state);
+    return true;
   } catch (error) {
     if (!(error instanceof FlashCopyError)) throw error;
     state.listener.log('error', 'bits could not be made durable at the start', { error: error.message });
     for (const v of doubtful)
       if (v.held !== null) for (const run of [...v.held.runs()]) v.addPending(run.first, run.count);
+    return false;
   }
 }
 

@@ -2,32 +2,42 @@
  * Reading the undo log: the records from its tail on, and where one of them is damaged.
  *
  * The log ends at the first record that is not whole: a write that the end of the machine tore. But a record is written
- * only after all earlier ones are durable. So where the next record is there, the one before it was whole once, and is
- * damaged now. It is never taken for the end: what it held is lost, and whose that was has to be known (B1).
+ * only after all earlier ones are durable. So where a later one is there, all before it were whole once, and what is not whole
+ * of them is damaged. It is never taken for the end: what it held is lost, and whose that was has to be known (B1).
+ *
+ *   the next record    is looked for as far behind as it can be
+ *   any later one      after a power loss: in all of the ring (log-ring.ts)
+ *   none at all        then the catalog tells whether there must be one (rows.ts): the tail itself, or what was cut off last
  *
  * The last record of all cannot be told from one that was torn.
  *
- * No record is longer than RECORD_SLOTS_MAX, which is how far the next one is looked for behind a header that cannot be
- * read. It has to have the very next sequence number: what a volume's old grains in the log look like is not ours to say.
+ * No record is longer than RECORD_SLOTS_MAX. What a volume's old grains in the log look like is not ours to say: so a
+ * record counts if it says that it is this pool's and has its number. Those that format 1 wrote do not say whose they are;
+ * they count by the very next number, until the log has been cut once.
  */
 import { crc32 } from 'node:zlib';
+import { headersIn, readHeader } from './log-header.ts';
 import {
   COPY,
-  decodeHeader,
-  headerBlocksAt,
+  type FoundHeader,
+  type PoolKey,
   RECORD_SLOTS_MAX,
   type RecordEntry,
-  type RecordHeader,
   SLOT,
 } from './log-record.ts';
+import { laterRecord, lookThrough, type Ring } from './log-ring.ts';
 import { type Block, op, type Plan, type PoolFile } from './ops.ts';
 import type { Memory } from './ports.ts';
+import type { EngineRow } from './rows.ts';
 
-/** Where a log is read from. */
-export type LogSource = { file: PoolFile; slots: number; memory: Memory };
+/** Where a log is read from. `named`: records that do not say whose they are do not count. */
+export type LogSource = { file: PoolFile; slots: number; memory: Memory; pool: PoolKey; named: boolean };
+
+/** What the catalog knows of it. */
+type Known = Pick<EngineRow, 'tailSlot' | 'tailSeq' | 'tailWritten' | 'mark' | 'clean'>;
 
 /** `lost`: entries whose grains do not have their checksum. */
-type FoundRecord = { header: RecordHeader; slot: number; lost: RecordEntry[] };
+type FoundRecord = { header: FoundHeader; slot: number; lost: RecordEntry[] };
 
 /** A record that must have been there: at `slot`, or at 0 if it did not fit. What it held is unknown. */
 type MissingRecord = { seq: number; slot: number };
@@ -40,33 +50,59 @@ export type LogScan = {
   seq: number;
   /** There is something of a record with that number which is not whole. */
   torn: boolean;
+  /** What was cut off last is not where it was. */
+  markLost: boolean;
+  /** There is no record of this pool, but one of that. */
+  foreign: PoolKey | null;
 };
 
-const WINDOW_SLOTS = 256;
-
-/** `trusted`: payloads are not looked at. */
-export function* scanLog(log: LogSource, tailSlot: number, tailSeq: number, trusted: boolean): Plan<LogScan> {
-  const records: FoundRecord[] = [];
-  const missing: MissingRecord[] = [];
-  let slot = tailSlot;
-  let seq = tailSeq;
+/** `trusted`: the process died, and not the machine. Payloads are not looked at. */
+export function* scanLog(log: LogSource, known: Known, trusted: boolean): Plan<LogScan> {
+  const { tailSlot: head, tailSeq: seq } = known;
+  const scan: LogScan = { records: [], missing: [], head, seq, torn: false, markLost: false, foreign: null };
+  let ring: Ring | undefined;
   for (;;) {
-    const found = yield* recordAt(log, slot, seq, trusted);
-    const torn = found !== null && found.lost.length > 0;
-    if (found !== null && !torn) {
-      records.push(found);
-    } else {
-      const next = yield* nextRecord(log, slot, seq + 1, found);
-      if (next === null) return { records, missing, head: slot, seq, torn };
-      if (found !== null) records.push(found);
-      else missing.push({ seq, slot });
-      slot = next;
-      seq++;
+    const found = yield* recordAt(log, scan.head, scan.seq, trusted);
+    const isWhole = found !== null && found.lost.length === 0;
+    if (isWhole || (found !== null && known.tailWritten === true && scan.records.length === 0)) {
+      goOn(log, scan, found!);
       continue;
     }
-    slot = (found.slot + found.header.headerBlocks + found.header.payloadSlots) % log.slots;
-    seq++;
+    let next = yield* nextRecord(log, scan.head, scan.seq + 1, found);
+    if (next === null && !trusted && !known.clean) {
+      ring ??= yield* lookThrough(log);
+      next = yield* laterRecord(log, ring, scan.seq);
+    }
+    scan.torn = found !== null && next === null;
+    if (next === null) break;
+    if (found !== null) scan.records.push(found);
+    const missing: MissingRecord =
+      found === null ? { seq: scan.seq, slot: scan.head } : { seq: scan.seq + 1, slot: endOf(log, found) };
+    if (missing.seq < next.seq) scan.missing.push(missing);
+    Object.assign(scan, { head: next.slot, seq: next.seq });
   }
+  if (scan.records.length === 0) yield* missTail(log, known, scan, ring);
+  return scan;
+}
+
+function goOn(log: LogSource, scan: LogScan, found: FoundRecord): void {
+  scan.records.push(found);
+  scan.head = endOf(log, found);
+  scan.seq++;
+}
+
+const endOf = (log: LogSource, { slot, header }: FoundRecord): number =>
+  (slot + header.headerBlocks + header.payloadSlots) % log.slots;
+
+/** Nothing was found. Whether there must have been something, and whose log it is. */
+function* missTail(log: LogSource, known: Known, scan: LogScan, ring: Ring | undefined): Plan<void> {
+  const { mark, clean, tailWritten, tailSeq: seq, tailSlot: slot } = known;
+  if (mark !== undefined) scan.markLost = (yield* recordHeader(log, mark.slot, mark.seq)) === null;
+  const isLost = !clean && (tailWritten === true || scan.markLost);
+  if (isLost) scan.missing.push({ seq, slot });
+  // Where nothing is known of its records, another pool's may be among a volume's old grains.
+  if (!log.named || (ring === undefined && !isLost && !scan.markLost)) return;
+  scan.foreign = (ring ?? (yield* lookThrough(log))).foreign;
 }
 
 /**
@@ -87,15 +123,30 @@ export function* withoutTornEnd(
   return { ...scan, records: scan.records.slice(0, -1), head: slot, seq: header.seq, torn: true };
 }
 
-/** The record with this number, which begins at `slot` or, if there was no room for it, at the ring's beginning. */
+/**
+ * The record with this number, which begins at `slot` or, if there was no room for it, at the ring's beginning. There may be
+ * two where there could be too little room: of one at `slot` that a power loss tore the header may be left, and the next
+ * engine's record of that number was longer.
+ */
 function* recordAt(log: LogSource, slot: number, seq: number, trusted: boolean): Plan<FoundRecord | null> {
+  const mayNotFit = slot + RECORD_SLOTS_MAX > log.slots;
+  const found: FoundRecord[] = [];
   for (const at of slot === 0 ? [0] : [slot, 0]) {
-    const header = yield* readHeader(log, at, seq);
-    if (header === null) continue;
-    const lost = trusted ? [] : yield* lostEntries(log, header, at + header.headerBlocks);
-    return { header, slot: at, lost };
+    if (found.length > 0 && !mayNotFit) break;
+    const header = yield* recordHeader(log, at, seq);
+    if (header !== null) found.push({ header, slot: at, lost: [] });
   }
-  return null;
+  if (!trusted || found.length > 1)
+    for (const each of found)
+      each.lost = yield* lostEntries(log, each.header, each.slot + each.header.headerBlocks);
+  return found.find(({ lost }) => lost.length === 0) ?? found[0] ?? null;
+}
+
+/** Of this pool, or of one that does not say where those count. */
+function* recordHeader(log: LogSource, slot: number, seq: number): Plan<FoundHeader | null> {
+  const header = yield* readHeader(log, slot, seq);
+  if (header === null) return null;
+  return header.pool === log.pool || (header.pool === null && !log.named) ? header : null;
 }
 
 /** Where the record with this number begins, the one before it having begun at `slot` (as `found`, if that is known). */
@@ -104,11 +155,10 @@ function* nextRecord(
   slot: number,
   seq: number,
   found: FoundRecord | null,
-): Plan<number | null> {
+): Plan<MissingRecord | null> {
   if (found !== null) {
-    const end = (found.slot + found.header.headerBlocks + found.header.payloadSlots) % log.slots;
-    const next = yield* recordAt(log, end, seq, true);
-    return next === null ? null : next.slot;
+    const next = yield* recordAt(log, endOf(log, found), seq, true);
+    return next === null ? null : { seq, slot: next.slot };
   }
   const place = yield* search(log, slot, Math.min(log.slots, slot + RECORD_SLOTS_MAX + 1), seq);
   if (place !== null || slot + 2 * RECORD_SLOTS_MAX < log.slots) return place;
@@ -116,54 +166,16 @@ function* nextRecord(
   return yield* search(log, 0, Math.min(slot, RECORD_SLOTS_MAX + 1), seq);
 }
 
-function* search(log: LogSource, from: number, to: number, seq: number): Plan<number | null> {
-  for (let at = from; at < to; at += WINDOW_SLOTS) {
-    const count = Math.min(WINDOW_SLOTS, to - at);
-    const places: number[] = [];
-    const block = log.memory.take(count * SLOT);
-    try {
-      yield op.read(log.file, at * SLOT, count * SLOT, block);
-      const words = new Uint32Array(block.bytes.buffer, block.bytes.byteOffset, (count * SLOT) / 4);
-      for (let i = 0; i < count; i++) {
-        if (words[(i * SLOT) / 4] === 0) continue; // never written: nearly all
-        if (headerBlocksAt(block.bytes.subarray(i * SLOT, (i + 1) * SLOT), seq) > 0) places.push(at + i);
-      }
-    } finally {
-      log.memory.give(block);
-    }
-    for (const place of places) if ((yield* readHeader(log, place, seq)) !== null) return place;
-  }
+function* search(log: LogSource, from: number, to: number, seq: number): Plan<MissingRecord | null> {
+  const places = yield* headersIn(log, from, to);
+  for (const place of places)
+    if (place.seq === seq && (yield* recordHeader(log, place.slot, seq)) !== null)
+      return { seq, slot: place.slot };
   return null;
 }
 
-function* readHeader(log: LogSource, slot: number, seq: number): Plan<RecordHeader | null> {
-  const first = log.memory.take(SLOT);
-  let blocks: number;
-  let header: RecordHeader | null = null;
-  try {
-    yield op.read(log.file, slot * SLOT, SLOT, first);
-    blocks = headerBlocksAt(first.bytes, seq);
-    if (blocks === 0 || slot + blocks > log.slots) return null;
-    if (blocks === 1) header = decodeHeader(first.bytes, 1);
-  } finally {
-    log.memory.give(first);
-  }
-  if (blocks > 1) header = yield* readLongHeader(log, slot, blocks);
-  return header === null || slot + blocks + header.payloadSlots > log.slots ? null : header;
-}
-
-function* readLongHeader(log: LogSource, slot: number, blocks: number): Plan<RecordHeader | null> {
-  const block = log.memory.take(blocks * SLOT);
-  try {
-    yield op.read(log.file, slot * SLOT, blocks * SLOT, block);
-    return decodeHeader(block.bytes, blocks);
-  } finally {
-    log.memory.give(block);
-  }
-}
-
 /** COPY entries whose grains do not have their checksum. */
-function* lostEntries(log: LogSource, header: RecordHeader, payload: number): Plan<RecordEntry[]> {
+function* lostEntries(log: LogSource, header: FoundHeader, payload: number): Plan<RecordEntry[]> {
   const copies = header.entries.filter((e) => e.kind === COPY);
   const lost: RecordEntry[] = [];
   for (let i = 0; i < copies.length; i++) {

@@ -15,11 +15,20 @@ import { FlashCopyError } from '../base/errors.ts';
 import { refuseForeignMemory } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { loadBitmap } from './bitmap-file.ts';
-import { COPY, type RecordEntry, SLOT } from './log-record.ts';
+import { COPY, poolKey, type RecordEntry, SLOT } from './log-record.ts';
 import { type LogScan, scanLog, withoutTornEnd } from './log-scan.ts';
 import { op, type Plan, Signal } from './ops.ts';
 import { Damage } from './recovery-damage.ts';
-import type { BitmapRow, EngineRow, EpochRow, MappingRow, ScrubRow, VolumeRow } from './rows.ts';
+import type {
+  BitmapRow,
+  EngineRow,
+  EpochRow,
+  LogMark,
+  LogTail,
+  MappingRow,
+  ScrubRow,
+  VolumeRow,
+} from './rows.ts';
 import { type State, together } from './state.ts';
 import type { LogRecord } from './undo-log.ts';
 import { type Epoch, Volume } from './volume.ts';
@@ -31,6 +40,10 @@ export type OpenInput = {
   /** Volumes whose data file is not what the catalog says. */
   badFiles: { volume: number; error: string }[];
   shmSurvived: boolean;
+  /** The id of the pool, a UUID. */
+  pool: string;
+  /** Of a pool that is new: what was put into its log for a beginning. */
+  mark?: LogMark | undefined;
 };
 
 /** Bitmap files read at the same time. */
@@ -38,21 +51,27 @@ const LOADERS = 32;
 /** Of the log's last record, written again at once. */
 const REWRITE_SLOTS = 256;
 
+/** `row`: for the catalog, when the bits that were set for a log that `isLost` are durable. */
+type TailFound = { isLost: boolean; row: Partial<LogTail> };
 /** `lost`: volumes whose content is not to be had any more, which the catalog has to say before anything is served. */
-export function* recover(state: State, input: OpenInput): Plan<{ warm: boolean; lost: VolumeRow[] }> {
+type Recovered = { warm: boolean; lost: VolumeRow[]; tail: TailFound };
+
+export function* recover(state: State, input: OpenInput): Plan<Recovered> {
   if (input.shmSurvived) refuseForeignMemory(state.arena.words);
   const warm = input.shmSurvived && state.arena.ready;
   if (!warm) state.arena.reset();
   state.arena.setOpened();
+  state.log.pool = poolKey(input.pool);
+  if (input.mark !== undefined) Object.assign(state.engine, { mark: input.mark, named: true });
   const damage = new Damage(state);
   buildTree(state, input, damage);
   yield* loadBits(state, warm, damage);
-  yield* replayLog(state, warm, damage);
+  const tail = yield* replayLog(state, warm, damage);
   for (const id of state.unsaved.left()) damage.unsaved(state.volumes.get(id));
   const closed = state.engine.clean && state.log.records.length === 0;
   if (!closed) for (const v of state.volumes.values()) v.sparse = false;
   damage.suspendAll();
-  return { warm, lost: damage.lost };
+  return { warm, lost: damage.lost, tail };
 }
 
 /** Volumes, mappings and epochs as the rows say. */
@@ -221,18 +240,38 @@ function* loadBits(state: State, warm: boolean, damage: Damage): Plan<void> {
   );
 }
 
-function* replayLog(state: State, warm: boolean, damage: Damage): Plan<void> {
-  const { tailSlot, tailSeq } = state.engine;
-  const log = { ...logOf(state), memory: state.memory };
-  let scan = yield* scanLog(log, tailSlot, tailSeq, warm);
+function* replayLog(state: State, warm: boolean, damage: Damage): Plan<TailFound> {
+  const log = logOf(state);
+  let scan = yield* scanLog(log, state.engine, warm);
   if (warm) scan = yield* withoutTornEnd(log, scan, (slot) => state.arena.slotLive(slot));
   state.log.head = scan.head;
   state.log.seq = scan.seq;
+  refuseOtherLog(state, scan);
   refuseOlderCatalog(state, scan);
   // What the dead engine had not come to flush must not be missing later, where a later record is not.
   yield* settleLast(state, scan);
   if (scan.missing.length > 0) damage.unknownRecords(scan);
   applyRecords(state, scan, warm, damage);
+  return tailOf(state, scan);
+}
+
+/** Its own log may still be somewhere, and somebody may be looking for this one. */
+function refuseOtherLog(state: State, { foreign }: LogScan): void {
+  if (foreign === null) return;
+  throw new FlashCopyError(
+    'Damaged',
+    `The undo log log is of another pool (${foreign}), and not of this one (${state.log.pool}). Nothing was changed. Put this ` +
+      "pool's own log back, or its own catalog.db.",
+  );
+}
+
+/** What the next engine may rely on. Of a log that is lost that is nothing: who is concerned has been told. */
+function tailOf({ engine }: State, scan: LogScan): TailFound {
+  const [first] = scan.records;
+  if (first !== undefined)
+    return { isLost: false, row: first.header.seq === engine.tailSeq ? { tailWritten: true } : {} };
+  const row = { tailWritten: false, ...(scan.markLost && { mark: undefined }) };
+  return { isLost: scan.missing.length > 0, row };
 }
 
 /** An id is in the log only after the commit that gave it out. */
@@ -270,7 +309,10 @@ function* settleLast(state: State, scan: LogScan): Plan<void> {
   yield op.flush(file);
 }
 
-const logOf = (state: State) => ({ file: state.log.file, slots: state.log.slots });
+const logOf = ({ log, memory, engine }: State) => {
+  const { file, slots, pool } = log;
+  return { file, slots, memory, pool, named: engine.named === true };
+};
 
 function applyRecords(state: State, scan: LogScan, warm: boolean, damage: Damage): void {
   const bitmaps = new Map<number, Bitmap>();
@@ -284,6 +326,7 @@ function applyRecords(state: State, scan: LogScan, warm: boolean, damage: Damage
       seq: header.seq,
       slot,
       slots: header.headerBlocks + header.payloadSlots,
+      named: header.pool !== null,
       copies: [] as LogRecord['copies'],
     };
     state.log.records.push(record);

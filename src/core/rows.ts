@@ -69,6 +69,9 @@ export type BitmapRow = {
   preset: [first: number, count: number][];
 };
 
+/** A record of the undo log. */
+export type LogMark = { seq: number; slot: number };
+
 /** One row, key 1. */
 export type EngineRow = {
   nextId: number;
@@ -78,7 +81,16 @@ export type EngineRow = {
   clean: boolean;
   /** Slots of the undo log; absent: not known. */
   logSlots?: number;
+  /** The record at the tail was durable when the tail was moved there: it is in the log, or the log is damaged. */
+  tailWritten?: boolean;
+  /** The record before the tail, which stays in its place until others come around the ring; absent: not known. */
+  mark?: LogMark | undefined;
+  /** Every record from the tail on says which pool it is of. Absent: format 1 may have written some that do not. */
+  named?: boolean;
 };
+
+/** Where the undo log begins, and what is known of its beginning. */
+export type LogTail = Pick<EngineRow, 'tailSeq' | 'tailSlot' | 'tailWritten' | 'mark' | 'named'>;
 
 /** One row, key 1. Absent: there never was a scrub. */
 export type ScrubRow = {

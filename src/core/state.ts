@@ -10,7 +10,7 @@ import { Mutex } from './locks.ts';
 import { SLOT } from './log-record.ts';
 import { op, type Plan, type PoolFile, type RowChange, type Runner, Signal } from './ops.ts';
 import type { Clock, Listener, Memory, Space } from './ports.ts';
-import type { BitmapRow, EngineRow, MappingRow, ScrubRow, VolumeRow } from './rows.ts';
+import type { BitmapRow, EngineRow, LogTail, MappingRow, ScrubRow, VolumeRow } from './rows.ts';
 import { UndoLog } from './undo-log.ts';
 import { Unsaved } from './unsaved.ts';
 import type { Epoch, Mapping, Volume } from './volume.ts';
@@ -95,7 +95,7 @@ export class State {
   }
 
   /** The same, which moves the log's tail. Only a success moves it for other transactions. */
-  *commitTail(changes: RowChange[], tail: Pick<EngineRow, 'tailSeq' | 'tailSlot'>): Plan<void> {
+  *commitTail(changes: RowChange[], tail: LogTail): Plan<void> {
     const others = this.transactions;
     yield* this.transact(changes, { ...this.engine, ...tail });
     Object.assign(this.engine, tail);

@@ -24,6 +24,7 @@ import {
   encodeHeader,
   headerBlocksFor,
   PAYLOAD_SLOTS_MAX,
+  type PoolKey,
   RECORD_SLOTS_MAX,
   type RecordEntry,
   SET,
@@ -58,6 +59,8 @@ export type LogRecord = {
   seq: number;
   slot: number;
   slots: number;
+  /** It says which pool it is of. */
+  named: boolean;
   copies: { volume: Volume; bitmap: Bitmap; first: number; count: number; slot: number }[];
 };
 
@@ -74,6 +77,8 @@ export const LOG_BYTES_MIN = (MARGIN_SLOTS + OVERHEAD_SLOTS + WRITE_SLOTS_MAX) *
 export class UndoLog {
   readonly file = new PoolFile('log');
   readonly slots: number;
+  /** Whose it is; set before the first record. */
+  pool!: PoolKey;
   /** Oldest first. */
   records: LogRecord[] = [];
   seq = 1;
@@ -228,10 +233,11 @@ export class UndoLog {
     const slot = yield* this.place(headerBlocks + payloadSlots);
     // 2. The record, in one write.
     const header = this.memory.take(headerBlocks * SLOT);
-    const record: LogRecord = { seq: this.seq, slot, slots: headerBlocks + payloadSlots, copies: [] };
+    const slots = headerBlocks + payloadSlots;
+    const record: LogRecord = { seq: this.seq, slot, slots, named: true, copies: [] };
     const slices: Slice[] = [{ block: header, start: 0, length: headerBlocks * SLOT }];
     const rows = this.describe(entries, record, slot + headerBlocks, slices);
-    encodeHeader({ seq: this.seq, headerBlocks, payloadSlots, entries: rows }, header.bytes);
+    encodeHeader({ seq: this.seq, headerBlocks, payloadSlots, entries: rows }, this.pool, header.bytes);
     try {
       yield op.writev(this.file, slot * SLOT, slices);
       // 3. Durable: only now may anybody act on it.

@@ -11,7 +11,6 @@ import { crc32 } from 'node:zlib';
 import { ENOSPC, FlashCopyError, IoError } from '../base/errors.ts';
 import { TABLES } from '../core/rows.ts';
 import type { CatalogRow, DataThreadStart } from './messages.ts';
-import { FORMAT } from './migrations.ts';
 import { damagedFrame } from './sqlite-wal.ts';
 
 // SQLite's result codes; the low byte of an extended code is the primary one.
@@ -23,6 +22,8 @@ type DamagedRow = DataThreadStart['damaged'][number];
 type StoredRow = { tab: string; key: number; body: string; sum: number };
 
 export type StoredRows = { rows: CatalogRow[]; damaged: DamagedRow[] };
+/** What the catalog says of the pool as a whole. */
+export type PoolMeta = { format: number; pool: string };
 
 export function sumOf(table: string, key: number, body: string): number {
   return crc32(`${table}|${key}|${body}`);
@@ -74,6 +75,9 @@ export function meta(db: DatabaseSync, key: string): string | undefined {
   return row?.['value'] as string | undefined;
 }
 
+/** Of a catalog whose rows can be read. */
+export const poolMeta = (db: DatabaseSync): PoolMeta => ({ format: formatOf(db), pool: meta(db, 'pool')! });
+
 export function formatOf(db: DatabaseSync): number {
   const table = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get();
   return table === undefined ? 0 : Number(meta(db, 'format') ?? Number.NaN);
@@ -83,17 +87,17 @@ export function formatOf(db: DatabaseSync): number {
  * Looks at the format through a connection that cannot write: not even the WAL of a newer program's catalog may be
  * carried into its file by one that does not know what it holds.
  */
-export function refuseNewer(file: string): void {
+export function refuseNewer(file: string, known: number): void {
   const format = lookAt(file, (db) => {
     const found = formatOf(db);
     if (found > 0) checkMeta(db, file);
     return found;
   });
   if (Number.isNaN(format)) throw damaged(file, 'it names no format');
-  if (format > FORMAT) {
+  if (format > known) {
     throw new FlashCopyError(
       'PoolTooNew',
-      `The catalog ${file} has format ${format}, and this program knows formats up to ${FORMAT}. It was left as it is. ` +
+      `The catalog ${file} has format ${format}, and this program knows formats up to ${known}. It was left as it is. ` +
         'Use the release that wrote it, or a later one.',
     );
   }

@@ -35,7 +35,7 @@ import {
   sumOf,
   told,
 } from './catalog-file.ts';
-import { FORMAT, MIGRATIONS } from './migrations.ts';
+import { lastFormat, MIGRATIONS, type Migration } from './migrations.ts';
 import { Reserve } from './reserve.ts';
 
 /** How long to wait before looking again whether the reserve can be made anew. */
@@ -56,17 +56,17 @@ export class Catalog {
   private restoreAfter = 0;
   private untidy = 0;
 
-  /** Opens the pool's catalog; an empty one is made where there is none. */
-  static open(poolDir: string): Catalog {
+  /** Opens the pool's catalog in the last format of these; an empty one is made where there is none. */
+  static open(poolDir: string, migrations: readonly Migration[] = MIGRATIONS): Catalog {
     const file = path.join(poolDir, 'catalog.db');
     if (fs.existsSync(file)) {
-      withRoom(poolDir, () => refuseNewer(file));
+      withRoom(poolDir, () => refuseNewer(file, lastFormat(migrations)));
       refuseDamagedWal(file);
     }
-    return told(file, () => new Catalog(poolDir, file));
+    return told(file, () => new Catalog(poolDir, file, migrations));
   }
 
-  private constructor(poolDir: string, file: string) {
+  private constructor(poolDir: string, file: string, migrations: readonly Migration[]) {
     this.file = file;
     this.reserve = new Reserve(poolDir);
     this.db = new DatabaseSync(file);
@@ -76,7 +76,7 @@ export class Catalog {
       checkPages(this.db, file);
       const format = formatOf(this.db);
       if (format === 0) refuseLost(poolDir, file);
-      if (format < FORMAT) migrate(this.db, format);
+      if (format < lastFormat(migrations)) migrate(this.db, format, migrations);
       putMetaSum(this.db);
       if (format === 0) syncDirectory(poolDir);
       this.poolId = meta(this.db, 'pool')!;
@@ -226,17 +226,18 @@ function withRoom(poolDir: string, look: () => void): void {
   } catch (error) {
     if (!(error instanceof FlashCopyError) || !['IoError', 'OutOfSpace'].includes(error.code)) throw error;
     // SQLite calls that an I/O error, and what the filesystem says is free may be for itself alone.
-    if (!new Reserve(poolDir).release()) throw error;
+    if (!new Reserve(poolDir).release())
+      throw fs.statfsSync(poolDir).bavail === 0 ? new IoError(ENOSPC, 'opening', poolDir) : error;
     look();
   }
 }
 
-function migrate(db: DatabaseSync, from: number): void {
+function migrate(db: DatabaseSync, from: number, migrations: readonly Migration[]): void {
   db.exec('BEGIN IMMEDIATE');
   try {
-    for (const migration of MIGRATIONS) if (migration.format > from) migration.run(db);
+    for (const migration of migrations) if (migration.format > from) migration.run(db);
     const put = db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
-    put.run('format', String(FORMAT));
+    put.run('format', String(lastFormat(migrations)));
     if (meta(db, 'pool') === undefined) put.run('pool', randomUUID());
     // With the number that it is of: a number with another one's checksum would be damage.
     putMetaSum(db);

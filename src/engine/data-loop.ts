@@ -46,7 +46,9 @@ export type CoreParts = {
 
 /** What the loop needs of a core, beside the methods that are called by name. */
 export interface CoreLike {
-  open(start: Pick<DataThreadStart, 'rows' | 'damaged' | 'badFiles' | 'shmSurvived'>): Plan<void>;
+  open(
+    start: Pick<DataThreadStart, 'rows' | 'damaged' | 'badFiles' | 'shmSurvived' | 'pool' | 'mark'>,
+  ): Plan<void>;
   close(): Plan<void>;
   volumeById(id: number): HostVolume | undefined;
   hostVolumes(): Iterable<HostVolume>;
@@ -150,10 +152,7 @@ export class DataLoop {
   /** Returns when the main thread said stop and everything has ended. */
   run(): void {
     this.bell.listen();
-    const { rows, damaged, badFiles, shmSurvived } = this.start;
-    this.runner.spawn(this.core.open({ rows, damaged, badFiles, shmSurvived }), (error) =>
-      this.opened(error),
-    );
+    this.runner.spawn(this.core.open(this.start), (error) => this.opened(error));
     for (;;) {
       this.runner.pump();
       if (this.ended) break;

@@ -9,6 +9,7 @@
  * The data thread sleeps in io_uring_enter; the main thread rings its eventfd after it posted.
  */
 import type { RowChange } from '../core/ops.ts';
+import type { LogMark } from '../core/rows.ts';
 
 /** One row of the catalog as it is loaded at start. */
 export type CatalogRow = { table: string; key: number; row: object };
@@ -27,6 +28,10 @@ export type DataThreadStart = {
   /** Volumes whose data file is not as their row says. */
   badFiles: { volume: number; error: string }[];
   logBytes: number;
+  /** The pool's id. */
+  pool: string;
+  /** What a new pool's log begins with. */
+  mark?: LogMark | undefined;
 };
 
 /** main -> data */

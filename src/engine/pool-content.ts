@@ -1,6 +1,7 @@
 /** What a pool's files say, looked at before the core opens it. */
 import type { Catalog } from './catalog.ts';
 import { badDataFiles, refuseOlderCatalog } from './data-files.ts';
+import { markLog } from './log-mark.ts';
 import type { DataThreadStart } from './messages.ts';
 import { removeStrayFiles } from './stray-files.ts';
 
@@ -8,10 +9,12 @@ import { removeStrayFiles } from './stray-files.ts';
 export function readPool(
   poolDir: string,
   catalog: Catalog,
-): Pick<DataThreadStart, 'rows' | 'damaged' | 'badFiles'> {
+): Pick<DataThreadStart, 'rows' | 'damaged' | 'badFiles' | 'pool' | 'mark'> {
   const stored = catalog.load();
   refuseOlderCatalog(poolDir, stored.rows);
   const badFiles = badDataFiles(poolDir, stored.rows);
   if (badFiles.length === 0) removeStrayFiles(poolDir, stored);
-  return { ...stored, badFiles };
+  const isNew = stored.rows.length === 0 && stored.damaged.length === 0;
+  const { poolId: pool } = catalog;
+  return { ...stored, badFiles, pool, ...(isNew && { mark: markLog(poolDir, pool) }) };
 }

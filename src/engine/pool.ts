@@ -150,7 +150,7 @@ export function lostLog(file: string): FlashCopyError {
   return new FlashCopyError(
     'Damaged',
     `The undo log ${file} is missing. It may hold the only copy of snapshots' data, so the pool is not used without it. ` +
-      'Put it back from where it went.',
+      'Put it back from where it went. If it is gone for good, stop here and see what "flashcopy check" says of it.',
   );
 }
 

@@ -43,18 +43,18 @@ function copyTo(from: string, to: string): void {
 }
 
 /** Damages a copy of the pool in `dir`, and sees what becomes of it. Throws a Violation. */
-export function trial(sound: SoundPool, dir: string, random: Random): Trial {
+export function trial(sound: SoundPool, dir: string, otherLogs: readonly string[], random: Random): Trial {
   copyTo(sound.dir, dir);
   try {
-    return damaged(sound, dir, random);
+    return damaged(sound, dir, otherLogs, random);
   } finally {
     // What an engine that was left had under way may still end.
     rmSync(dir, { recursive: true, force: true, maxRetries: 10 });
   }
 }
 
-function damaged(sound: SoundPool, dir: string, random: Random): Trial {
-  const done = wound(dir, random);
+function damaged(sound: SoundPool, dir: string, otherLogs: readonly string[], random: Random): Trial {
+  const done = wound(dir, otherLogs, random);
   const what = `${path.basename(sound.dir)}: ${done.file}: ${done.what}`;
   const fail = (text: string): never => {
     throw new Violation(`${what}: ${text}`);

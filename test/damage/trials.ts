@@ -39,7 +39,9 @@ export class Trials {
     const random = new Random(seed);
     this.count++;
     try {
-      const done = trial(random.pick(this.pools), `${this.dir}-${seed}`, random);
+      const sound = random.pick(this.pools);
+      const others = this.pools.filter((each) => each !== sound).map(({ dir }) => path.join(dir, 'log'));
+      const done = trial(sound, `${this.dir}-${seed}`, others, random);
       this.outcomes[done.outcome]++;
       this.bytes += done.wound.bytes;
       this.repaired += done.repaired;

@@ -1,6 +1,6 @@
 /**
- * Ways to damage a pool: one bit or byte turned over, a sector of zeros, a file cut short, one gone, two exchanged. Where,
- * is decided by a seed. Every file that describes the data is hit; data files are only cut short, taken away or exchanged,
+ * Ways to damage a pool: one bit or byte turned over, a sector of zeros, a file cut short, one gone, two exchanged, the undo
+ * log zeroed or another pool's. Where, is decided by a seed. Every file that describes the data is hit; data files are only cut short, taken away or exchanged,
  * because what is in them has no checksum.
  */
 import fs from 'node:fs';
@@ -14,15 +14,16 @@ export type Wound = { file: string; what: string; bytes: number };
 
 const METADATA = /^(catalog\.db|catalog\.db-wal|log|bitmaps\/.*)$/;
 
-/** The parts of the log that are in use; most of it is zeros that nobody looks at. */
+/** The parts of the log that are in use; most of it is zeros that nobody looks at, and at the end there is a mark. */
 function usedPart(file: string): [from: number, to: number] {
   const bytes = fs.readFileSync(file);
-  let to = bytes.length;
+  let to = bytes.length - SECTOR;
   while (to > SECTOR && bytes.subarray(to - SECTOR, to).every((byte) => byte === 0)) to -= SECTOR;
   return [0, to];
 }
 
-export function wound(dir: string, random: Random): Wound {
+/** `otherLogs`: those of other pools. */
+export function wound(dir: string, otherLogs: readonly string[], random: Random): Wound {
   const files = filesOf(dir).filter(
     (name) => METADATA.test(name) && fs.statSync(path.join(dir, name)).size > 0,
   );
@@ -32,6 +33,7 @@ export function wound(dir: string, random: Random): Wound {
   const all = [...files, ...filesOf(dir).filter((name) => name.startsWith('volumes/'))];
   if (kind < 92) return cutShort(dir, pick(all, random), random);
   if (kind < 95) return takeAway(dir, pick(all, random));
+  if (kind < 97) return loseLog(dir, otherLogs, random);
   return exchange(dir, files, random);
 }
 
@@ -81,6 +83,15 @@ function takeAway(dir: string, file: string): Wound {
   const { size } = fs.statSync(path.join(dir, file));
   fs.rmSync(path.join(dir, file));
   return { file, what: 'gone', bytes: size };
+}
+
+function loseLog(dir: string, otherLogs: readonly string[], random: Random): Wound {
+  const file = path.join(dir, 'log');
+  const { size } = fs.statSync(file);
+  const other = random.chance(0.5) ? random.pick(otherLogs) : undefined;
+  if (other === undefined) fs.writeFileSync(file, Buffer.alloc(size));
+  else fs.copyFileSync(other, file);
+  return { file: 'log', what: other ? `that of ${other}` : 'zeros', bytes: size };
 }
 
 function exchange(dir: string, files: string[], random: Random): Wound {

@@ -1,83 +1,16 @@
 /**
  * Pools across releases: one that an earlier release wrote is opened with all that it held, and one that a later release
  * wrote is refused and not touched.
- *
- * The fixtures were written by the release that had each format; they are never made again. Closed: as after SIGTERM.
- * Crashed: as after a power loss, with commits in the WAL and old grains in the undo log only.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { crc32 } from 'node:zlib';
 import { FORMAT, MIGRATIONS } from '../../src/engine/migrations.ts';
+import { bytesOf, checkContent, days, fixtures, SECTOR, textsOf, unpacked } from '../support/format-pools.ts';
 import { PoolOnFiles } from '../support/pool-on-files.ts';
-
-const fixtures = path.resolve(import.meta.dirname, '../fixtures');
-const SECTOR = 4096;
-const GRAIN = 64 * 1024;
-
-function unpacked(dir: string, name: string): string {
-  const pool = path.join(dir, name);
-  fs.mkdirSync(pool);
-  execFileSync('tar', ['-xzf', path.join(fixtures, `${name}.tar.gz`), '-C', pool]);
-  return pool;
-}
-
-/** The text of each sector of the volume that is not zeros. */
-function textsOf(pool: PoolOnFiles, name: string): Map<number, string> {
-  const { sizeBytes } = pool.volume(name);
-  const texts = new Map<number, string>();
-  for (let at = 0; at < sizeBytes; at += SECTOR) {
-    const bytes = pool.read(name, at, SECTOR);
-    if (bytes.every((byte) => byte === 0)) continue;
-    const text = bytes.toString('latin1').split('\n')[0]!;
-    const whole = Buffer.alloc(SECTOR);
-    whole.fill(`${text}\n`);
-    // In a grain of many sectors a line may go across their border.
-    if (at % GRAIN === 0 || name.startsWith('large') === false)
-      assert.ok(whole.equals(bytes), `${name} at ${at}`);
-    texts.set(at, text);
-  }
-  return texts;
-}
-
-/** What the 32 sectors of `data` that were written say: the first `days[i][1]` of them ... */
-function days(...parts: [text: string, count: number][]): Map<number, string> {
-  const texts = parts.flatMap(([text, count]) => Array.from({ length: count }, () => text));
-  return new Map(texts.map((text, i) => [i * 2 * SECTOR, text]));
-}
-
-function checkContent(pool: PoolOnFiles): void {
-  assert.deepEqual(textsOf(pool, 'monday'), days(['monday', 32]));
-  assert.deepEqual(textsOf(pool, 'tuesday'), days(['tuesday', 8], ['monday', 24]));
-  assert.deepEqual(textsOf(pool, 'copy'), days(['tuesday', 8], ['monday', 24]));
-  assert.deepEqual(textsOf(pool, 'data'), days(['tuesday', 4], ['wednesday', 8], ['monday', 20]));
-  assert.deepEqual(textsOf(pool, 'other'), new Map([[0, 'other']]));
-  assert.equal(textsOf(pool, 'large').get(GRAIN), 'wednesday');
-  assert.equal(textsOf(pool, 'large-monday').get(GRAIN), undefined);
-  assert.equal(textsOf(pool, 'large-monday').get(0), 'large');
-  const volumes = pool.run(pool.core.listVolumes());
-  assert.deepEqual(
-    volumes.filter(({ state }) => state !== 'online'),
-    [],
-  );
-  assert.deepEqual(volumes.find(({ name }) => name === 'large')!.labels, { a: 'b' });
-  const mapping = pool.run(pool.core.getMapping('m'));
-  const { state, incremental, copyRate, changedBytes } = mapping;
-  assert.deepEqual({ state, incremental, copyRate }, { state: 'copied', incremental: true, copyRate: 150 });
-  // After a power loss whole regions count as changed.
-  assert.ok(changedBytes >= 8 * SECTOR, `${changedBytes} bytes changed`);
-}
-
-/** Every file's bytes. */
-function bytesOf(pool: string): Map<string, string> {
-  const names = fs.readdirSync(pool, { recursive: true, encoding: 'utf8' }).sort();
-  const files = names.filter((name) => fs.statSync(path.join(pool, name)).isFile());
-  return new Map(files.map((name) => [name, fs.readFileSync(path.join(pool, name)).toString('base64')]));
-}
 
 describe('A pool of another release', () => {
   let dir: string;
@@ -134,7 +67,7 @@ describe('A pool of another release', () => {
     const bitmaps = path.join(place, 'bitmaps');
     const name = fs.readdirSync(bitmaps)[0]!;
     const bytes = fs.readFileSync(path.join(bitmaps, name));
-    raiseVersion(bytes, bytes.readUInt32LE(44));
+    raiseVersion(bytes, 2, bytes.readUInt32LE(44));
     fs.writeFileSync(path.join(bitmaps, name), bytes);
     const before = bytesOf(place);
     assert.throws(() => PoolOnFiles.open(place), {
@@ -150,18 +83,18 @@ describe('A pool of another release', () => {
     const bytes = fs.readFileSync(log);
     const at = bytes.indexOf('GLCF', 0, 'latin1');
     assert.equal(at % SECTOR, 0, 'there is a record');
-    raiseVersion(bytes.subarray(at), bytes.readUInt32LE(at + 12));
+    raiseVersion(bytes.subarray(at), 3, bytes.readUInt32LE(at + 12));
     fs.writeFileSync(log, bytes);
     const withoutCatalog = () => [...bytesOf(place)].filter(([name]) => !/^(catalog|reserve)/.test(name));
     const before = withoutCatalog();
-    assert.throws(() => PoolOnFiles.open(place), { code: 'PoolTooNew', message: /undo log .* version 2/ });
+    assert.throws(() => PoolOnFiles.open(place), { code: 'PoolTooNew', message: /undo log .* version 3/ });
     assert.deepEqual(withoutCatalog(), before);
   });
 });
 
 /** As a later release would write it: with another version and a good checksum of its directory or header. */
-function raiseVersion(bytes: Buffer, blocks: number): void {
-  bytes.writeUInt32LE(2, 4);
+function raiseVersion(bytes: Buffer, version: number, blocks: number): void {
+  bytes.writeUInt32LE(version, 4);
   bytes.writeUInt32LE(0, 8);
   bytes.writeUInt32LE(crc32(bytes.subarray(0, blocks * SECTOR)), 8);
 }

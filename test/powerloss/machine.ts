@@ -10,7 +10,7 @@ import { Core } from '../../src/core/core.ts';
 import { type Block, type Driver, type IoOp, type Plan, Runner, type Task } from '../../src/core/ops.ts';
 import type { Memory } from '../../src/core/ports.ts';
 import { BLOCK, contentOf, copyContent } from '../sim/sim-file.ts';
-import { type LogLine, type Machine, shortFiles, WORDS_FEW } from '../sim/sim-world.ts';
+import { type LogLine, type Machine, POOL, shortFiles, WORDS_FEW } from '../sim/sim-world.ts';
 import { type Image, StateFile } from './image.ts';
 
 const ENOENT = 2;
@@ -207,7 +207,7 @@ export class StateMachine implements Machine {
     const badFiles = shortFiles(image.rows, image.files);
     this.runner.run(
       'open',
-      this.core.open({ rows: [...image.rows], damaged: [], badFiles, shmSurvived: false }),
+      this.core.open({ rows: [...image.rows], damaged: [], badFiles, shmSurvived: false, pool: POOL }),
     );
     this.runner.holdBack();
   }

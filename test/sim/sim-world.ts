@@ -69,6 +69,9 @@ export type Machine = {
   run<T>(name: string, plan: Plan<T>): T;
 };
 
+/** The id of the simulated pool. */
+export const POOL = '01234567-89ab-4cde-8f01-23456789abcd';
+
 export class SimWorld implements Machine {
   readonly disk: SimDisk;
   readonly clock: SimClock;
@@ -121,7 +124,7 @@ export class SimWorld implements Machine {
     const named = namedFiles(rows);
     for (const path of [...this.disk.files.keys()]) if (!named.has(path)) this.disk.files.delete(path);
     const badFiles = shortFiles(rows, this.disk.files);
-    const plan = this.core.open({ rows, damaged: [], badFiles, shmSurvived: this.wordsSurvived });
+    const plan = this.core.open({ rows, damaged: [], badFiles, shmSurvived: this.wordsSurvived, pool: POOL });
     this.runner.call('open', plan, (error) => {
       if (error !== null) throw error;
       // What an offline check goes by: in a pool that was closed the log has nothing, and a lost one may be made anew.

@@ -19,6 +19,7 @@ const start: DataThreadStart = {
   damaged: [],
   badFiles: [],
   logBytes: 0,
+  pool: '',
 };
 const worker = new Worker(new URL('./pass-through-thread.ts', import.meta.url), { workerData: start });
 

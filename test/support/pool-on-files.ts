@@ -13,6 +13,7 @@ import { LOG_BYTES_MIN } from '../../src/core/undo-log.ts';
 import { Catalog } from '../../src/engine/catalog.ts';
 import { errnoOf } from '../../src/engine/file-table.ts';
 import { MemoryPool } from '../../src/engine/memory-pool.ts';
+import { MIGRATIONS } from '../../src/engine/migrations.ts';
 import { lostLog } from '../../src/engine/pool.ts';
 import { readPool } from '../../src/engine/pool-content.ts';
 import { RingDriver } from '../../src/engine/ring-driver.ts';
@@ -36,12 +37,12 @@ export class PoolOnFiles {
   readonly #runner: Runner;
 
   /** Makes the pool where there is none. */
-  static open(dir: string): PoolOnFiles {
+  static open(dir: string, migrations = MIGRATIONS): PoolOnFiles {
     for (const name of ['volumes', 'bitmaps']) fs.mkdirSync(path.join(dir, name), { recursive: true });
     if (!fs.existsSync(path.join(dir, 'catalog.db')) && !fs.existsSync(path.join(dir, 'log')))
       fs.writeFileSync(path.join(dir, 'log'), Buffer.alloc(LOG_BYTES_MIN));
     if (!fs.existsSync(path.join(dir, 'log'))) throw lostLog(path.join(dir, 'log'));
-    const pool = new PoolOnFiles(dir, Catalog.open(dir));
+    const pool = new PoolOnFiles(dir, Catalog.open(dir, migrations));
     try {
       pool.run(pool.core.open({ ...readPool(dir, pool.catalog), shmSurvived: false }));
       return pool;

@@ -16,6 +16,7 @@ import type { PoolImage } from './pool-image.ts';
 
 const OURS = new Set([
   'engine.lock',
+  'log.given-up',
   'catalog.db',
   'catalog.db-wal',
   'catalog.db-shm',

@@ -5,12 +5,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { FlashCopyError } from '../../base/errors.ts';
-import { SLOT } from '../../core/log-record.ts';
+import { type PoolKey, poolKey, SLOT } from '../../core/log-record.ts';
 import { type LogScan, scanLog } from '../../core/log-scan.ts';
 import { PoolFile } from '../../core/ops.ts';
+import type { EngineRow } from '../../core/rows.ts';
 import { LOG_BYTES_MIN } from '../../core/undo-log.ts';
 import { LOST } from './damaged-rows.ts';
-import { type Finding, finding } from './findings.ts';
+import { type Finding, finding, RESTORE } from './findings.ts';
 import type { OfflineReader } from './offline.ts';
 import type { PoolImage } from './pool-image.ts';
 
@@ -18,20 +19,23 @@ const LOG = 'log';
 
 export type LogCheck = { findings: Finding[]; notes: string[]; records: number };
 
-export function checkLog(image: PoolImage, reader: OfflineReader): LogCheck {
+/** `giveUp`: do without one that is not there, or is not this pool's. */
+export function checkLog(image: PoolImage, reader: OfflineReader, giveUp: boolean): LogCheck {
   const stat = fs.statSync(path.join(image.dir, LOG), { throwIfNoEntry: false });
-  const { engine } = image;
-  if (stat === undefined) return only(lost(image, 'the undo log is missing', 0));
-  if (image.nextId === undefined) return { findings: [], notes: [], records: 0 };
+  const { engine, meta } = image;
+  if (stat === undefined) return only(lost(image, 'the undo log is missing', 0, giveUp));
+  if (image.nextId === undefined || meta === undefined) return { findings: [], notes: [], records: 0 };
   const slots = Math.floor(stat.size / SLOT);
-  const { logSlots = slots, tailSlot, tailSeq } = engine ?? { tailSlot: 0, tailSeq: 1 };
+  const known = engine ?? { tailSlot: 0, tailSeq: 1, clean: true };
+  const { logSlots = slots, tailSlot, named = false }: Partial<EngineRow> & { tailSlot: number } = known;
   if (slots !== logSlots || tailSlot >= slots) {
     const must = Math.max(logSlots, tailSlot + 1) * SLOT;
-    return only(lost(image, `the undo log has ${stat.size} bytes and must have ${must}`, stat.size));
+    return only(lost(image, `the undo log has ${stat.size} bytes and must have ${must}`, stat.size, giveUp));
   }
   try {
-    const log = { file: new PoolFile(LOG), slots, memory: reader.memory };
-    const scan = reader.run(scanLog(log, tailSlot, tailSeq, false));
+    const log = { file: new PoolFile(LOG), slots, memory: reader.memory, pool: poolKey(meta.pool), named };
+    const scan = reader.run(scanLog(log, known, false));
+    if (scan.foreign !== null) return only(otherLog(image, scan.foreign, giveUp));
     return {
       findings: [...olderCatalog(image, scan, image.nextId), ...scanFindings(image, scan)],
       notes: notesOf(scan),
@@ -45,12 +49,43 @@ export function checkLog(image: PoolImage, reader: OfflineReader): LogCheck {
 
 const only = (one: Finding): LogCheck => ({ findings: [one], notes: [], records: 0 });
 
+function otherLog(image: PoolImage, pool: PoolKey, giveUp: boolean): Finding {
+  const what = `the undo log is of another pool (${pool}), and no engine starts with it`;
+  const one = "Put this pool's own log back, or its own catalog.db.";
+  return doneWithout(image, what, one, image.engine!.logSlots! * SLOT, giveUp);
+}
+
+/** What may be lost with it is for a person to give up. */
+function doneWithout(
+  image: PoolImage,
+  what: string,
+  remedy: string,
+  bytes: number,
+  giveUp: boolean,
+): Finding {
+  const volumes = [...image.volumes.values()].map((v) => v.name);
+  const lost = image.engine?.clean
+    ? 'nobody is lost with it, because the pool was closed.'
+    : 'volumes that lack grains, and those that read through them, are lost then, and all others are served.';
+  if (giveUp)
+    return finding(LOG, what, {
+      volumes,
+      remedy: `It is given up, and an empty one is made: ${lost}`,
+      repair: (repairs) => repairs.giveUpLog(bytes),
+    });
+  return finding(LOG, what, {
+    volumes,
+    remedy: `${remedy} If it is gone for good: --repair --give-up-log makes an empty one; ${lost}`,
+  });
+}
+
 /** An engine that closed its pool has left nothing in the log: then any empty one will do. */
-function lost(image: PoolImage, what: string, found: number): Finding {
+function lost(image: PoolImage, what: string, found: number, giveUp: boolean): Finding {
   const { engine } = image;
   const volumes = [...image.volumes.values()].map((v) => v.name);
-  if (engine?.clean !== true) return finding(LOG, what, { volumes });
+  if (engine === undefined) return finding(LOG, what, { volumes });
   const bytes = Math.max(engine.logSlots ?? 0, engine.tailSlot + 1) * SLOT;
+  if (!engine.clean) return doneWithout(image, what, RESTORE, Math.max(bytes, LOG_BYTES_MIN), giveUp);
   return finding(LOG, what, {
     volumes,
     remedy: 'A new one is made: the pool was closed, and nothing was left in the log.',
@@ -77,7 +112,7 @@ function olderCatalog(image: PoolImage, scan: LogScan, nextId: number): Finding[
 
 function scanFindings(image: PoolImage, scan: LogScan): Finding[] {
   const found = scan.missing.map(({ seq, slot }) =>
-    finding(LOG, `record ${seq} cannot be read, and later ones can`, {
+    finding(LOG, `record ${seq} must be there, and cannot be read`, {
       offset: slot * SLOT,
       volumes: [...image.volumes.values()].filter((v) => v.held !== null).map((v) => v.name),
       remedy: LOST,

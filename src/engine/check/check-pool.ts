@@ -11,11 +11,14 @@ import { FlashCopyError } from '../../base/errors.ts';
 import {
   checkPages,
   lookAt,
+  type PoolMeta,
+  poolMeta,
   refuseDamagedWal,
   refuseNewer,
   rowsOf,
   type StoredRows,
 } from '../catalog-file.ts';
+import { FORMAT } from '../migrations.ts';
 import { lockPool } from '../pool-lock.ts';
 import { bitmapFileFindings } from './check-bitmaps.ts';
 import { fileFindings } from './check-files.ts';
@@ -30,6 +33,8 @@ export type FindingInfo = Omit<Finding, 'repair'> & { repairable: boolean };
 
 export type CheckReport = {
   pool: string;
+  /** Of the pool, as it was found; null: that cannot be read. */
+  format: number | null;
   volumes: number;
   snapshots: number;
   mappings: number;
@@ -42,7 +47,8 @@ export type CheckReport = {
   notes: string[];
 };
 
-export type CheckOptions = { repair?: boolean; progress?: Progress };
+/** `giveUpLog`: a repair does without an undo log that is not there, or is not this pool's. */
+export type CheckOptions = { repair?: boolean; giveUpLog?: boolean; progress?: Progress };
 
 export function checkPool(asked: string, options: CheckOptions = {}): CheckReport {
   const dir = poolAt(asked);
@@ -50,12 +56,13 @@ export function checkPool(asked: string, options: CheckOptions = {}): CheckRepor
   try {
     const progress = options.progress ?? (() => undefined);
     const seen: Finding[] = [];
-    let at = look(dir, progress);
+    const { giveUpLog = false } = options;
+    let at = look(dir, progress, giveUpLog);
     for (let round = 0; options.repair && round < ROUNDS_MAX; round++) {
       if (at.findings.every((f) => f.repair === null)) break;
       seen.push(...at.findings);
       repair(at.image, at.findings);
-      at = look(dir, progress);
+      at = look(dir, progress, giveUpLog);
     }
     const left = new Set(at.findings.map(nameOf));
     return reportOf(
@@ -84,13 +91,13 @@ function poolAt(asked: string): string {
 
 type Look = { image: PoolImage; findings: Finding[]; notes: string[]; logRecords: number };
 
-function look(dir: string, progress: Progress): Look {
+function look(dir: string, progress: Progress, giveUpLog: boolean): Look {
   const catalog = readCatalog(dir, progress);
-  const image = new PoolImage(dir, catalog.stored, catalog.findings.length === 0);
+  const image = new PoolImage(dir, catalog.stored, catalog.meta);
   const reader = new OfflineReader(dir);
   try {
     progress('undo log', 0, 1);
-    const log = checkLog(image, reader);
+    const log = checkLog(image, reader, giveUpLog);
     progress('undo log', 1, 1);
     const bitmaps = bitmapFileFindings(image, reader, progress);
     const findings = [
@@ -100,7 +107,11 @@ function look(dir: string, progress: Progress): Look {
       ...log.findings,
       ...fileFindings(image),
     ];
-    const notes = [...log.notes];
+    const notes = [...log.notes, ...formatNotes(image)];
+    if (fs.existsSync(path.join(dir, 'log.given-up')))
+      notes.push(
+        'log.given-up is what a repair found in the place of the undo log. Nothing in the pool needs it.',
+      );
     if (image.engine?.clean === false)
       notes.push(
         'The pool was not closed: its engine was killed, or the power failed. The next start goes on from there.',
@@ -111,29 +122,44 @@ function look(dir: string, progress: Progress): Look {
   }
 }
 
+function formatNotes({ meta }: PoolImage): string[] {
+  if (meta === undefined || meta.format === FORMAT) return [];
+  return [
+    `The pool has format ${meta.format}, and this release writes ${FORMAT}. A check leaves that as it is; the next start of an ` +
+      `engine brings it to ${FORMAT}, and then releases that do not know that one refuse the pool.`,
+  ];
+}
+
 /** The catalog, or why it cannot be read. */
-function readCatalog(dir: string, progress: Progress): { stored: StoredRows; findings: Finding[] } {
+function readCatalog(
+  dir: string,
+  progress: Progress,
+): { stored: StoredRows; meta: PoolMeta | undefined; findings: Finding[] } {
   const file = path.join(dir, 'catalog.db');
   const nothing: StoredRows = { rows: [], damaged: [] };
   progress('catalog', 0, 1);
   try {
     if (!fs.existsSync(file))
-      return { stored: nothing, findings: [finding('catalog.db', 'the catalog is missing')] };
-    refuseNewer(file);
+      return {
+        stored: nothing,
+        meta: undefined,
+        findings: [finding('catalog.db', 'the catalog is missing')],
+      };
+    refuseNewer(file, FORMAT);
     refuseDamagedWal(file);
-    const stored = lookAt(file, (db) => {
+    const read = lookAt(file, (db) => {
       checkPages(db, file);
-      return rowsOf(db, file);
+      return { stored: rowsOf(db, file), meta: poolMeta(db) };
     });
     progress('catalog', 1, 1);
-    return { stored, findings: [] };
+    return { ...read, findings: [] };
   } catch (error) {
     if (!(error instanceof FlashCopyError)) throw error;
     const name = error.message.includes('catalog.db-wal') ? 'catalog.db-wal' : 'catalog.db';
     const remedy =
       error.code === 'PoolTooNew' ? { remedy: 'Use the release that wrote it, or a later one.' } : {};
     const found = finding(name, error.message, { offset: offsetIn(error.message), ...remedy });
-    return { stored: nothing, findings: [found] };
+    return { stored: nothing, meta: undefined, findings: [found] };
   }
 }
 
@@ -146,6 +172,7 @@ function reportOf({ image, findings, notes, logRecords }: Look, repaired: Findin
   const volumes = [...image.volumes.values()].filter((v) => !v.retired);
   return {
     pool: image.dir,
+    format: image.meta?.format ?? null,
     volumes: volumes.filter((v) => v.kind === 'volume').length,
     snapshots: volumes.filter((v) => v.kind === 'snapshot').length,
     mappings: image.mappings.size,

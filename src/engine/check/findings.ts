@@ -16,6 +16,8 @@ export type Repairs = {
   makeReserve(): void;
   /** A new, empty undo log of so many bytes. */
   makeLog(bytes: number): void;
+  /** The same, though the old one may have held grains: whoever lacks some is lost, and the next engine knows it. */
+  giveUpLog(bytes: number): void;
 };
 
 export type Finding = {

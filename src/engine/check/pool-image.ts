@@ -1,10 +1,12 @@
 /** A pool's rows as they were found, and who reads through whom. Nothing here is trusted to be consistent. */
 import type { BitmapRow, EngineRow, EpochRow, MappingRow, VolumeRow } from '../../core/rows.ts';
-import type { StoredRows } from '../catalog-file.ts';
+import type { PoolMeta, StoredRows } from '../catalog-file.ts';
 
 export class PoolImage {
   readonly dir: string;
   readonly stored: StoredRows;
+  /** Undefined: the catalog cannot be read. */
+  readonly meta: PoolMeta | undefined;
   readonly volumes = new Map<number, VolumeRow>();
   readonly mappings = new Map<number, MappingRow>();
   readonly epochs = new Map<number, EpochRow>();
@@ -17,7 +19,9 @@ export class PoolImage {
   /** Every row is what it was: what no row names is nobody's. */
   readonly whole: boolean;
 
-  constructor(dir: string, stored: StoredRows, readable: boolean) {
+  constructor(dir: string, stored: StoredRows, meta: PoolMeta | undefined) {
+    const readable = meta !== undefined;
+    this.meta = meta;
     this.dir = dir;
     this.stored = stored;
     const tables: Record<string, Map<number, unknown>> = {

@@ -1,7 +1,7 @@
 /**
  * Carries out the repairs of findings.
  *
- *   1. a log, if one is needed: it takes its name when it is whole
+ *   1. a log, if one is needed: it takes its name when it is whole; one that is given up is kept as log.given-up
  *   2. one transaction for all rows
  *   3. files that nobody names any more go
  *   4. the reserve
@@ -11,8 +11,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { log } from '../../base/log.ts';
+import { SLOT } from '../../core/log-record.ts';
 import type { RowChange } from '../../core/ops.ts';
+import type { EngineRow } from '../../core/rows.ts';
 import { Catalog } from '../catalog.ts';
+import { migrationsTo } from '../migrations.ts';
 import { writeLog } from '../pool.ts';
 import { Reserve } from '../reserve.ts';
 import type { Finding, Repairs } from './findings.ts';
@@ -22,6 +25,7 @@ export function repair(image: PoolImage, findings: readonly Finding[]): void {
   const rows = new Map<string, RowChange>();
   const remove = new Set<string>();
   let logBytes = 0;
+  let isGivenUp = false;
   let reserve = false;
   let nextId = image.engine?.nextId ?? 1;
   const asked: Repairs = {
@@ -34,24 +38,46 @@ export function repair(image: PoolImage, findings: readonly Finding[]): void {
     makeLog: (bytes) => {
       logBytes = bytes;
     },
+    giveUpLog: (bytes) => {
+      logBytes = bytes;
+      isGivenUp = true;
+    },
   };
   for (const f of findings) f.repair?.(asked);
   // Two findings may ask for the same.
   for (const row of asked.rows) rows.set(`${row.table} ${row.key}`, row);
   for (const file of asked.remove) remove.add(file);
 
+  // The catalog has to know it before there is a log that could be taken for a whole one.
+  if (isGivenUp) {
+    commit(image, { ...givenUp(image, logBytes), nextId }, [...rows.values()]);
+    keepAside(image.dir);
+  }
   if (logBytes > 0) writeLog(image.dir, logBytes);
-  if (rows.size > 0) commit(image, [...rows.values()], nextId);
+  if (rows.size > 0 && !isGivenUp)
+    commit(image, image.engine && { ...image.engine, nextId }, [...rows.values()]);
   for (const file of remove) fs.rmSync(path.join(image.dir, file), { force: true });
   if (reserve) new Reserve(image.dir).restore();
   log.info('pool repaired', { pool: image.dir, rows: rows.size, removed: [...remove], logBytes, reserve });
 }
 
-function commit(image: PoolImage, rows: RowChange[], nextId: number): void {
-  const catalog = Catalog.open(image.dir);
+/** There must be a record where none will be: no engine takes the new log for a whole one. */
+const givenUp = (image: PoolImage, bytes: number): EngineRow => ({
+  ...image.engine!,
+  tailWritten: true,
+  logSlots: bytes / SLOT,
+});
+
+function keepAside(dir: string): void {
+  const file = path.join(dir, 'log');
+  if (fs.existsSync(file)) fs.renameSync(file, `${file}.given-up`);
+}
+
+/** In the format that the pool has. */
+function commit(image: PoolImage, engine: EngineRow | undefined, rows: RowChange[]): void {
+  const catalog = Catalog.open(image.dir, migrationsTo(image.meta?.format));
   try {
-    const engine = image.engine === undefined ? [] : [{ ...image.engine, nextId }];
-    catalog.commit([...rows, ...engine.map((row) => ({ table: 'engine', key: 1, row }))]);
+    catalog.commit([...rows, ...(engine ? [{ table: 'engine', key: 1, row: engine }] : [])]);
   } finally {
     catalog.close();
   }
