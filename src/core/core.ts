@@ -81,7 +81,9 @@ export class Core {
     const isTold = !tail.isLost || (yield* makeBitsDurable(state));
     // The file of an open epoch may name whole regions. These words are exact: the next checkpoint writes them.
     if (warm) for (const { open } of state.volumes.values()) if (open !== null) open.bitmap.dirty = true;
-    Object.assign(state.engine, { clean: false, logSlots: state.log.slots, ...(isTold && tail.row) });
+    // A checkpoint may have cut the log meanwhile, and has said itself what is at the new tail.
+    const isThere = isTold && state.engine.tailSeq === tail.seq;
+    Object.assign(state.engine, { clean: false, logSlots: state.log.slots, ...(isThere && tail.row) });
     yield* state.commit([]);
     state.arena.setReady();
     this.reclaiming = true;

@@ -51,8 +51,8 @@ const LOADERS = 32;
 /** Of the log's last record, written again at once. */
 const REWRITE_SLOTS = 256;
 
-/** `row`: for the catalog, when the bits that were set for a log that `isLost` are durable. */
-type TailFound = { isLost: boolean; row: Partial<LogTail> };
+/** `row`: of the tail `seq`, for the catalog, when the bits that were set for a log that `isLost` are durable. */
+type TailFound = { isLost: boolean; seq: number; row: Partial<LogTail> };
 /** `lost`: volumes whose content is not to be had any more, which the catalog has to say before anything is served. */
 type Recovered = { warm: boolean; lost: VolumeRow[]; tail: TailFound };
 
@@ -269,9 +269,13 @@ function refuseOtherLog(state: State, { foreign }: LogScan): void {
 function tailOf({ engine }: State, scan: LogScan): TailFound {
   const [first] = scan.records;
   if (first !== undefined)
-    return { isLost: false, row: first.header.seq === engine.tailSeq ? { tailWritten: true } : {} };
+    return {
+      isLost: false,
+      seq: engine.tailSeq,
+      row: first.header.seq === engine.tailSeq ? { tailWritten: true } : {},
+    };
   const row = { tailWritten: false, ...(scan.markLost && { mark: undefined }) };
-  return { isLost: scan.missing.length > 0, row };
+  return { isLost: scan.missing.length > 0, seq: engine.tailSeq, row };
 }
 
 /** An id is in the log only after the commit that gave it out. */
