@@ -337,7 +337,10 @@ function* flushOrBreak(state: State, source: Volume): Plan<void> {
   const newest = newestTarget(state, source);
   try {
     if (newest === undefined) yield* flushVolume(state, source);
-    else yield* flushSource(state, source, newest);
+    else {
+      newest.unflushedCut = state.nextCut();
+      yield* flushSource(state, source, newest);
+    }
   } catch (error) {
     if (!(error instanceof FlashCopyError)) throw error;
   }

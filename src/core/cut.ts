@@ -13,7 +13,7 @@
 import type { EpochSeq, VolumeId } from '../base/brands.ts';
 import { assert } from '../base/errors.ts';
 import { bitmapFile } from './bitmap-file.ts';
-import { flushVolume } from './flush.ts';
+import { flushCut, flushVolume } from './flush.ts';
 import { setOffline } from './offline.ts';
 import { type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
 import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
@@ -61,10 +61,11 @@ export function* flushSource(state: State, source: Volume, target: Volume): Plan
     yield* flushVolume(state, source);
     if (target.unflushedCut === cut) target.unflushedCut = 0;
   } catch (error) {
-    // It will not be durable any more.
-    if (target.unflushedCut === cut) target.unflushedCut = 0;
+    // Whoever reads between: newer targets may have come. Another flush may have done it before.
+    const isLost = cut !== 0 && target.unflushedCut === cut;
+    if (isLost) target.unflushedCut = 0;
     if (source.removed) return;
-    if (target.parent === source)
+    if (isLost)
       setOffline(state, target, `what it shows could not be made durable: ${(error as Error).message}`);
     throw error;
   }
@@ -74,7 +75,11 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<void>
   check();
   const sources = [...new Set(members.map((m) => m.source))];
   assert(sources.length === members.length, 'a source takes part in a cut once');
-  const gated = [...sources, ...members.filter((m) => !m.fresh).map((m) => m.target)];
+  const taken = members.filter((m) => !m.fresh).map((m) => m.target);
+  for (const source of sources) yield* flushCut(state, source);
+  // What they show is in a file that is not their source's any more afterwards.
+  for (const target of taken) for (const reader of target.readers()) yield* flushCut(state, reader);
+  const gated = [...sources, ...taken];
   // 2. The gates.
   const closedAt = state.clock.micros();
   for (const v of gated) v.gate.close();
@@ -171,7 +176,7 @@ function prepare(state: State, m: Member, cutAt: number, draft: Draft): Prepared
     target.file = dataFile(m.file);
     target.broken = '';
     target.flushFailed = false;
-    target.unflushedCut = epoch.row.seq;
+    target.unflushedCut = state.nextCut();
     target.sparse = targetRow.sparse;
     target.held = held.bitmap;
     target.parent = source;

@@ -5,8 +5,6 @@
  *   2. flush the data file
  *   3. the bits go to the undo log as SET entries, flushed
  *
- * A target whose source was not flushed since its cut is durable only together with that source.
- *
  * B3: after a failed flush nothing of the file can be trusted: the volume goes offline, and is not flushed again.
  */
 import type { Bitmap } from './bitmap.ts';
@@ -21,7 +19,6 @@ import type { Volume } from './volume.ts';
 const RUNS_PER_APPEND = Math.floor(ENTRIES_MAX / 4);
 
 export function* flushVolume(state: State, volume: Volume): Plan<void> {
-  yield* flushCut(state, volume);
   const held = volume.held;
   const sealed = volume.seal();
   yield* flushData(state, volume);
@@ -31,8 +28,9 @@ export function* flushVolume(state: State, volume: Volume): Plan<void> {
 }
 
 /**
- * What a target shows of its source since its last cut is durable afterwards. Before that it takes no grain by itself: the power
- * would take the source back to older content, and no change bit would tell the next sync.
+ * What a target shows of its source since its last cut is durable afterwards. Before that
+ *   - it takes no grain by itself: the power would take the source back to older content, and no change bit would tell the next sync;
+ *   - nothing is cut of it, and none of what it shows is told to be there.
  */
 export function* flushCut(state: State, target: Volume): Plan<void> {
   const cut = target.unflushedCut;

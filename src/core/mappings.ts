@@ -8,7 +8,7 @@ import { endMapping, startCopyLoop } from './copy-loop.ts';
 import { cut, type Member } from './cut.ts';
 import { pruneEpochs } from './epochs.ts';
 import { fillVolume } from './fill.ts';
-import { flushVolume } from './flush.ts';
+import { flushCut, flushVolume } from './flush.ts';
 import { leaveTree } from './leave.ts';
 import { op, type Plan, Signal } from './ops.ts';
 import { COPY_RATE_DEFAULT } from './rate.ts';
@@ -112,7 +112,10 @@ export function* prepareMapping(state: State, name: string): Plan<Mapping> {
 
 export function* startMappings(state: State, names: string[], request: string): Plan<Mapping[]> {
   const mappings = [...new Set(names.map((n) => state.findMapping(n)))];
-  if (mappings.length > 0 && mappings.every((m) => isDone(m, request))) return mappings;
+  if (mappings.length > 0 && mappings.every((m) => isDone(m, request))) {
+    for (const mapping of mappings) yield* reportedCut(state, mapping);
+    return mappings;
+  }
   const members: Member[] = [];
   const check = (mapping: Mapping) => {
     const { source, target } = ends(state, mapping);
@@ -167,10 +170,21 @@ function checkStartable(mapping: Mapping): void {
 /** Asked again with the request that made its present cut. */
 const isDone = (mapping: Mapping, request: string) => request !== '' && mapping.row.request === request;
 
+/** Its cut is durable, or could not be made so. */
+function* reportedCut(state: State, mapping: Mapping): Plan<void> {
+  const target = state.volumes.get(mapping.row.target);
+  if (target === undefined) return;
+  yield* flushCut(state, target);
+  if (mapping.row.state === 'suspended') target.checkOnline();
+}
+
 export function* syncMapping(state: State, name: string, request: string): Plan<Mapping> {
   const mapping = state.findMapping(name);
   checkIncremental(mapping);
-  if (isDone(mapping, request)) return mapping;
+  if (isDone(mapping, request)) {
+    yield* reportedCut(state, mapping);
+    return mapping;
+  }
   yield* syncTarget(state, mapping, request, () => checkSyncable(state, mapping));
   startCopyLoop(state, mapping);
   return mapping;

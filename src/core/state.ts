@@ -63,6 +63,7 @@ export class State {
   private readonly submitted = new Map<number, VolumeRow>();
   /** Asked for so far. */
   private transactions = 0;
+  private cuts = 0;
   closing = false;
   /** The space of a volume that nothing knows any more is being given back. */
   givingBack = false;
@@ -87,6 +88,11 @@ export class State {
   /** Ids are handed out freely; the counter becomes durable with the commit of the rows that use them. */
   newId(): number {
     return this.engine.nextId++;
+  }
+
+  /** For `unflushedCut`: no two are the same. */
+  nextCut(): number {
+    return ++this.cuts;
   }
 
   /** One durable transaction. Nothing in memory changes before it has succeeded. */

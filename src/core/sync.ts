@@ -20,7 +20,7 @@ import { bitmapFile, freeze, writeBitmap } from './bitmap-file.ts';
 import { checkpointBits } from './checkpoint.ts';
 import { closeEpoch, flushSource, newestTarget, notePause } from './cut.ts';
 import { changedSince, isAsked } from './epochs.ts';
-import { flushVolume } from './flush.ts';
+import { flushCut, flushVolume } from './flush.ts';
 import { hydratePieces, nextPiece } from './hydrate.ts';
 import { clean, differing } from './leave.ts';
 import { ENTRIES_MAX } from './log-record.ts';
@@ -60,6 +60,7 @@ function* syncNow(
   source: Volume,
   target: Volume,
 ): Plan<void> {
+  yield* flushCut(state, source);
   for (let round = 1; ; round++) {
     // 1. An end for what changed.
     yield* withGates(state, [source, target], splitEpochs(state, [source, target]));
@@ -271,7 +272,7 @@ function* commitSync(
   state.log.forget(target);
   target.dropPending();
   target.held = next.bitmap;
-  target.unflushedCut = at.epoch.row.seq;
+  target.unflushedCut = state.nextCut();
   target.sparse = false;
   oldHeld.release();
   hang(target, source, parent, moved);

@@ -78,7 +78,7 @@ export class Volume {
   broken = '';
   /** A flush of its data has failed in this engine; the row follows. */
   flushFailed = false;
-  /** Of a target: its cut, until the source was flushed after it. What it shows may be lost with the power. 0: durable. */
+  /** Of a target: which cut it shows, until the source was flushed after it: the power may take that away. 0: durable. */
   unflushedCut = 0;
   private readonly arena: Arena;
 

@@ -6,6 +6,7 @@ import { EFBIG, FlashCopyError, IoError } from '../base/errors.ts';
 import type { CloneVolume, CreateSnapshot, CreateVolume, Labels } from '../base/model.ts';
 import { startCopyLoop } from './copy-loop.ts';
 import { cut, type Member } from './cut.ts';
+import { flushCut } from './flush.ts';
 import { op, type Plan } from './ops.ts';
 import { COPY_RATE_DEFAULT } from './rate.ts';
 import type { MappingRow, VolumeRow } from './rows.ts';
@@ -121,7 +122,11 @@ export function* createSnapshots(state: State, requests: CreateSnapshot[]): Plan
   });
   for (const row of rows) yield* settledName(state, row.name);
   const existing = rows.map((row) => state.names.get(row.name));
-  if (existing.every((v) => v !== undefined)) return existing.map((v, i) => sameSnapshot(v!, rows[i]!));
+  if (existing.every((v) => v !== undefined)) {
+    const same = existing.map((v, i) => sameSnapshot(v, rows[i]!));
+    for (const copy of same) yield* reportedCut(state, copy);
+    return same;
+  }
   const taken = existing.find((v) => v !== undefined);
   if (taken !== undefined || new Set(rows.map((r) => r.name)).size !== rows.length)
     throw new FlashCopyError(
@@ -132,9 +137,13 @@ export function* createSnapshots(state: State, requests: CreateSnapshot[]): Plan
   return yield* cutNew(state, copies, false);
 }
 
+/** A copy that was asked for again: not to be taken for made before its cut is durable, nor where it could not be made so. */
+function* reportedCut(state: State, copy: Volume): Plan<void> {
+  yield* flushCut(state, copy);
+  copy.checkOnline();
+}
+
 function sameSnapshot(existing: Volume, wanted: VolumeRow): Volume {
-  // Asked for again after its cut could not be made durable: it is not to be taken for made.
-  existing.checkOnline();
   // A source that has grown since does not make it another snapshot.
   return sameVolume(existing, { ...wanted, size: existing.row.size });
 }
@@ -162,7 +171,11 @@ export function* cloneVolume(state: State, sourceName: string, request: CloneVol
   row.source = source.row.id;
   label(row, request.labels);
   const existing = yield* settledName(state, request.name);
-  if (existing !== undefined) return sameVolume(existing, row);
+  if (existing !== undefined) {
+    const same = sameVolume(existing, row);
+    yield* reportedCut(state, same);
+    return same;
+  }
   const copy = { row, source, rate: request.copyRate ?? COPY_RATE_DEFAULT };
   return (yield* cutNew(state, [copy], request.incremental ?? false))[0]!;
 }
