@@ -149,6 +149,7 @@ function* writeGeneration(state: State, job: Job): Plan<void> {
 
 /** An open epoch goes to disk with its marked regions whole, for writes that will not be in the log (C2). */
 function freezeFor(state: State, job: Job) {
+  if (job.isHeld) return freezeFiled(state, job);
   const epoch = job.volume.epochs.find((e) => e.bitmap === job.bitmap);
   if (epoch?.marks == null || state.closing || epoch.marks.size === 0) return freeze(job.bitmap);
   const bitmap = new Bitmap(state.arena, VOLATILE_ID, job.bitmap.bits);
@@ -156,6 +157,17 @@ function freezeFor(state: State, job: Job) {
   for (const r of epoch.marks)
     bitmap.setRange(r * REGION_GRAINS, Math.min(REGION_GRAINS, bitmap.bits - r * REGION_GRAINS));
   const frozen = { ...freeze(bitmap), id: job.bitmap.id };
+  bitmap.release();
+  return frozen;
+}
+
+/** Without the grains that the log alone has: its records say that they are held, and should those be lost, nobody has them. */
+function freezeFiled(state: State, { volume, bitmap: held }: Job) {
+  if (volume.unfilled === 0) return freeze(held);
+  const bitmap = new Bitmap(state.arena, VOLATILE_ID, held.bits);
+  bitmap.or(held);
+  for (const [g, at] of volume.logged) if ((at & 1) === 0) bitmap.clearRange(g, 1);
+  const frozen = { ...freeze(bitmap), id: held.id };
   bitmap.release();
   return frozen;
 }

@@ -78,7 +78,8 @@ export class Core {
     if (warm) yield* flushSources(state);
     // Bits that the dead process had set may not be durable; from here on `pending` has to tell the truth (H2).
     if (warm) yield* makeBitsDurable(state);
-    const isTold = !tail.isLost || (yield* makeBitsDurable(state));
+    // With the log itself: what is missing in its midst is not to concern those who come later.
+    const isTold = !tail.isLost || (yield* makeBitsDurable(state, checkpoint));
     // The file of an open epoch may name whole regions. These words are exact: the next checkpoint writes them.
     if (warm) for (const { open } of state.volumes.values()) if (open !== null) open.bitmap.dirty = true;
     // A checkpoint may have cut the log meanwhile, and has said itself what is at the new tail.
@@ -310,10 +311,10 @@ export class Core {
 }
 
 /** H2: where bits cannot be made durable now, none of that volume's counts as durable until a flush has said so. */
-function* makeBitsDurable(state: State): Plan<boolean> {
+function* makeBitsDurable(state: State, how = checkpointBits): Plan<boolean> {
   const doubtful = [...state.volumes.values()].filter((v) => v.held?.dirty === true || v.pending.length > 0);
   try {
-    yield* checkpointBits(state);
+    yield* how(state);
     return true;
   } catch (error) {
     if (!(error instanceof FlashCopyError)) throw error;

@@ -16,7 +16,7 @@
  * they count by the very next number, until the log has been cut once.
  */
 import { crc32 } from 'node:zlib';
-import { headersIn, readHeader } from './log-header.ts';
+import { readableHeadersIn, readHeader } from './log-header.ts';
 import {
   COPY,
   type FoundHeader,
@@ -100,8 +100,8 @@ function* missTail(log: LogSource, known: Known, scan: LogScan, ring: Ring | und
   if (mark !== undefined) scan.markLost = (yield* recordHeader(log, mark.slot, mark.seq)) === null;
   const isLost = !clean && (tailWritten === true || scan.markLost);
   if (isLost) scan.missing.push({ seq, slot });
-  // Where nothing is known of its records, another pool's may be among a volume's old grains.
-  if (!log.named || (ring === undefined && !isLost && !scan.markLost)) return;
+  // Another pool's records may be among a volume's old grains: they mean something only where one of this pool must be.
+  if (!log.named || (!isLost && !scan.markLost)) return;
   scan.foreign = (ring ?? (yield* lookThrough(log))).foreign;
 }
 
@@ -131,8 +131,7 @@ export function* withoutTornEnd(
 function* recordAt(log: LogSource, slot: number, seq: number, trusted: boolean): Plan<FoundRecord | null> {
   const mayNotFit = slot + RECORD_SLOTS_MAX > log.slots;
   const found: FoundRecord[] = [];
-  for (const at of slot === 0 ? [0] : [slot, 0]) {
-    if (found.length > 0 && !mayNotFit) break;
+  for (const at of mayNotFit && slot > 0 ? [slot, 0] : [slot]) {
     const header = yield* recordHeader(log, at, seq);
     if (header !== null) found.push({ header, slot: at, lost: [] });
   }
@@ -167,7 +166,7 @@ function* nextRecord(
 }
 
 function* search(log: LogSource, from: number, to: number, seq: number): Plan<MissingRecord | null> {
-  const places = yield* headersIn(log, from, to);
+  const places = yield* readableHeadersIn(log, from, to);
   for (const place of places)
     if (place.seq === seq && (yield* recordHeader(log, place.slot, seq)) !== null)
       return { seq, slot: place.slot };

@@ -28,11 +28,7 @@ export function* reclaimLoop(state: State): Plan<void> {
     try {
       if (next.children.length > 0) yield* leaveTree(state, next, true);
       if (state.closing || next.children.length > 0) continue;
-      const files = yield* state.structure.run(remove(state, next));
-      state.givingBack = true;
-      yield* giveBack(state, next);
-      yield* removeFiles(state, files);
-      state.givingBack = false;
+      yield* goAndGiveBack(state, next);
     } catch (error) {
       state.listener.log('warn', 'a deleted volume cannot be reclaimed yet', {
         volume: next.name,
@@ -43,23 +39,37 @@ export function* reclaimLoop(state: State): Plan<void> {
   }
 }
 
+function* goAndGiveBack(state: State, volume: Volume): Plan<void> {
+  const files: PoolFile[] = [];
+  try {
+    yield* state.structure.run(remove(state, volume, files));
+  } finally {
+    // Also where it is gone and what comes after that has failed: nobody will come to it again.
+    if (volume.removed) {
+      state.givingBack = true;
+      yield* giveBack(state, volume);
+      yield* removeFiles(state, files);
+      state.givingBack = false;
+    }
+  }
+}
+
 function nextRetired(state: State): Volume | undefined {
   const retired = [...state.volumes.values()].filter((v) => v.row.retired);
   return retired.sort((a, b) => a.children.length - b.children.length)[0];
 }
 
-/** A retired volume that nobody reads from. Its files are not needed any more. */
-function* remove(state: State, volume: Volume): Plan<PoolFile[]> {
+/** A retired volume that nobody reads from. `files`: those that are not needed any more. */
+function* remove(state: State, volume: Volume, files: PoolFile[]): Plan<void> {
   const parent = volume.parent;
   parent?.gate.close();
-  let files: PoolFile[];
   const mapping = state.mappingOf(volume);
   const sourceOf = volume.row.source === null ? undefined : state.volumes.get(volume.row.source);
   try {
     if (parent !== null) yield* parent.gate.drain();
     const gone = rowsOf(state, volume);
-    files = gone.files;
     yield* state.commit(gone.rows);
+    files.push(...gone.files);
     volume.removed = true;
     state.volumes.delete(volume.id);
     if (mapping !== undefined) state.mappings.delete(mapping.row.id);
@@ -78,7 +88,6 @@ function* remove(state: State, volume: Volume): Plan<PoolFile[]> {
     state.listener.mappingChanged(mapping.row.id);
   }
   if (sourceOf !== undefined && sourceOf !== volume) yield* pruneEpochs(state, sourceOf);
-  return files;
 }
 
 /** Until the engine ends: what is left goes with the file, which the next one removes if this one does not come to it. */

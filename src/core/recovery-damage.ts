@@ -78,14 +78,18 @@ export class Damage {
     return [...state.volumes.values()].some((v) => v.row.source === volume.row.id && !v.row.retired);
   }
 
-  /** Records of the log that cannot be read: they may have held grains and bits of everybody that lacks some. */
-  unknownRecords(scan: LogScan): void {
+  /**
+   * Records of the log that cannot be read: they may have held grains and bits of everybody that lacks some. The bits of a process
+   * that died speak of grains in the log too.
+   */
+  unknownRecords(scan: LogScan, warm: boolean): void {
     const [first] = scan.missing;
     const named = new Set(scan.records.flatMap((r) => r.header.entries.map((e) => e.bitmap)));
     const reason = `log at byte ${first!.slot * SLOT} is damaged: record ${first!.seq}, which may have held grains of it, cannot be read`;
     for (const v of this.state.volumes.values()) {
       for (const e of v.epochs) e.bitmap.setRange(0, e.bitmap.bits);
-      if (v.held !== null && (v.held.count < v.grains || named.has(v.held.id))) this.content(v, reason);
+      if (v.held !== null && (warm || v.held.count < v.grains || named.has(v.held.id)))
+        this.content(v, reason);
     }
   }
 

@@ -202,11 +202,15 @@ function* cutNew(state: State, copies: NewCopy[], incremental: boolean): Plan<Vo
         source.checkOnline();
       }
     });
-    for (const m of members) startCopyLoop(state, state.mappings.get(m.mapping.id)!);
+    for (const m of members) {
+      // Deleted again, and gone, while its source was flushed?
+      const mapping = state.mappings.get(m.mapping.id);
+      if (mapping !== undefined) startCopyLoop(state, mapping);
+    }
   } catch (error) {
     for (const t of targets) {
       if (state.volumes.has(t.id)) continue; // the cut is made; what failed came after it
-      state.names.delete(t.name);
+      if (state.names.get(t.name) === t) state.names.delete(t.name);
       yield* removeFiles(state, [t.file]);
     }
     throw error;

@@ -9,7 +9,8 @@ import path from 'node:path';
 import { log } from '../../src/base/log.ts';
 import { decodeHeader, headerAt, SLOT } from '../../src/core/log-record.ts';
 import { checkPool } from '../../src/engine/check/check-pool.ts';
-import { bytesOf } from '../support/format-pools.ts';
+import { FORMAT } from '../../src/engine/migrations.ts';
+import { bytesOf, unpacked } from '../support/format-pools.ts';
 import { PoolOnFiles } from '../support/pool-on-files.ts';
 import { closedPool, copyPool, crashedPool, type SoundPool, youngPool } from '../support/sound-pool.ts';
 
@@ -198,6 +199,14 @@ describe('An undo log', function () {
         assert.equal(fs.existsSync(`${logFile()}.given-up`), what !== 'missing');
         assert.deepEqual(opened(crashed, /log at byte \d+ is damaged/), SNAPSHOTS);
       });
+  });
+
+  it('that is given up has its pool in the present format: no earlier release takes the new one for a whole one', () => {
+    dir = unpacked(fs.mkdtempSync(path.join(top, 'given-up-')), 'format-1-crashed');
+    fs.rmSync(logFile());
+    assert.equal(checkPool(dir).format, 1);
+    checkPool(dir, { repair: true, giveUpLog: true });
+    assert.equal(checkPool(dir).format, FORMAT);
   });
 
   it('of another pool, in one that was closed: nobody is lost when the right one is given up', () => {

@@ -113,7 +113,7 @@ describe('The scan of an undo log', () => {
   it('reads on where places of the ring cannot be read: a later record counts, and nothing else does', () => {
     const ring = new RingOfRecords();
     const end = ring.write(10, 1, 2);
-    for (const slot of [end + 1000, end + 1001, SLOTS - 1]) ring.unreadable.add(slot);
+    for (const slot of [end + 1, end + 400, end + 1000, end + 1001, SLOTS - 1]) ring.unreadable.add(slot);
     assert.deepEqual(ring.scan({ slot: 10, seq: 1 }).missing, []);
     ring.write(end + 1003, 3, 1);
     assert.deepEqual(ring.scan({ slot: 10, seq: 1 }).missing, [{ seq: 2, slot: end }]);

@@ -15,7 +15,7 @@ import { SLOT } from '../../core/log-record.ts';
 import type { RowChange } from '../../core/ops.ts';
 import type { EngineRow } from '../../core/rows.ts';
 import { Catalog } from '../catalog.ts';
-import { migrationsTo } from '../migrations.ts';
+import { FORMAT, migrationsTo } from '../migrations.ts';
 import { writeLog } from '../pool.ts';
 import { Reserve } from '../reserve.ts';
 import type { Finding, Repairs } from './findings.ts';
@@ -50,7 +50,8 @@ export function repair(image: PoolImage, findings: readonly Finding[]): void {
 
   // The catalog has to know it before there is a log that could be taken for a whole one.
   if (isGivenUp) {
-    commit(image, { ...givenUp(image, logBytes), nextId }, [...rows.values()]);
+    // In the present format: releases of an earlier one do not know what the catalog says of it, and would serve holes.
+    commit(image, { ...givenUp(image, logBytes), nextId }, [...rows.values()], FORMAT);
     keepAside(image.dir);
   }
   if (logBytes > 0) writeLog(image.dir, logBytes);
@@ -73,9 +74,14 @@ function keepAside(dir: string): void {
   if (fs.existsSync(file)) fs.renameSync(file, `${file}.given-up`);
 }
 
-/** In the format that the pool has. */
-function commit(image: PoolImage, engine: EngineRow | undefined, rows: RowChange[]): void {
-  const catalog = Catalog.open(image.dir, migrationsTo(image.meta?.format));
+/** In the format that the pool has, if none is asked for. */
+function commit(
+  image: PoolImage,
+  engine: EngineRow | undefined,
+  rows: RowChange[],
+  format = image.meta?.format,
+): void {
+  const catalog = Catalog.open(image.dir, migrationsTo(format));
   try {
     catalog.commit([...rows, ...(engine ? [{ table: 'engine', key: 1, row: engine }] : [])]);
   } finally {

@@ -1,0 +1,193 @@
+/**
+ * Applying the undo log when a pool is opened: which records there are, whether they are this pool's and all of them, and what
+ * they say that volumes hold.
+ */
+import { FlashCopyError } from '../base/errors.ts';
+import type { Bitmap } from './bitmap.ts';
+import { COPY, headerAt, RECORD_SLOTS_MAX, type RecordEntry, SLOT } from './log-record.ts';
+import { type LogScan, scanLog, withoutTornEnd } from './log-scan.ts';
+import { op, type Plan } from './ops.ts';
+import type { Damage } from './recovery-damage.ts';
+import type { LogTail } from './rows.ts';
+import type { State } from './state.ts';
+import type { LogRecord } from './undo-log.ts';
+import type { Volume } from './volume.ts';
+
+/** Of the log's last record, written again at once. */
+const REWRITE_SLOTS = 256;
+
+/** `row`: of the tail `seq`, for the catalog, when the bits that were set for a log that `isLost` are durable. */
+export type TailFound = { isLost: boolean; seq: number; row: Partial<LogTail> };
+
+export function* replayLog(state: State, warm: boolean, damage: Damage): Plan<TailFound> {
+  const log = logOf(state);
+  let scan = yield* scanLog(log, state.engine, warm);
+  if (warm) scan = yield* withoutTornEnd(log, scan, (slot) => state.arena.slotLive(slot));
+  state.log.head = scan.head;
+  state.log.seq = scan.seq;
+  refuseOtherLog(state, scan);
+  refuseOlderCatalog(state, scan);
+  // What the dead engine had not come to flush must not be missing later, where a later record is not.
+  yield* settleLast(state, scan);
+  if (scan.missing.length > 0) damage.unknownRecords(scan, warm);
+  applyRecords(state, scan, warm, damage);
+  return tailOf(state, scan);
+}
+
+/** Its own log may still be somewhere, and somebody may be looking for this one. */
+function refuseOtherLog(state: State, { foreign }: LogScan): void {
+  if (foreign === null) return;
+  throw new FlashCopyError(
+    'Damaged',
+    `The undo log log is of another pool (${foreign}), and not of this one (${state.log.pool}). Nothing was changed. Put this ` +
+      "pool's own log back, or its own catalog.db.",
+  );
+}
+
+/** What the next engine may rely on. Of a log that is lost that is nothing: who is concerned has been told. */
+function tailOf({ engine }: State, scan: LogScan): TailFound {
+  const seq = engine.tailSeq;
+  const isLost = scan.missing.length > 0;
+  const [first] = scan.records;
+  if (first !== undefined) return { isLost, seq, row: first.header.seq === seq ? { tailWritten: true } : {} };
+  return { isLost, seq, row: { tailWritten: false, ...(scan.markLost && { mark: undefined }) } };
+}
+
+/** An id is in the log only after the commit that gave it out. */
+function refuseOlderCatalog(state: State, scan: LogScan): void {
+  for (const { header, slot } of scan.records) {
+    const last = Math.max(...header.entries.flatMap((e) => [e.volume, e.bitmap]));
+    if (last < state.engine.nextId) continue;
+    throw new FlashCopyError(
+      'Damaged',
+      `The catalog is older than the undo log: log at byte ${slot * SLOT} (record ${header.seq}) names id ${last}, which ` +
+        'the catalog has not given out yet. Nothing was changed. Put catalog.db back as it was with that log.',
+    );
+  }
+}
+
+/**
+ * The last record may be one whose flush failed before the process died: a flush alone would prove nothing (B3), one
+ * after it was written once more does. All earlier ones were durable before it was begun.
+ */
+function* settleLast(state: State, scan: LogScan): Plan<void> {
+  const { file } = state.log;
+  const isWiped = yield* wipeTorn(state, scan);
+  const last = scan.records.at(-1);
+  if (last === undefined) {
+    if (isWiped) yield op.flush(file);
+    return;
+  }
+  const slots = last.header.headerBlocks + last.header.payloadSlots;
+  const block = state.memory.take(REWRITE_SLOTS * SLOT);
+  try {
+    for (let at = 0; at < slots; at += REWRITE_SLOTS) {
+      const bytes = Math.min(REWRITE_SLOTS, slots - at) * SLOT;
+      yield op.read(file, (last.slot + at) * SLOT, bytes, block);
+      yield op.write(file, (last.slot + at) * SLOT, bytes, block);
+    }
+  } finally {
+    state.memory.give(block);
+  }
+  yield op.flush(file);
+}
+
+/**
+ * The header of a record that was torn, and did not count. Left there, it could become whole by the next record of that number
+ * being torn too, where that one's grains are the same: and would give a target grains that it has newer.
+ */
+function* wipeTorn({ log, memory }: State, scan: LogScan): Plan<boolean> {
+  const block = memory.take(SLOT);
+  let isFound = false;
+  try {
+    // Where the next one begins, or, if it does not fit there, at the ring's beginning.
+    for (const slot of scan.head + RECORD_SLOTS_MAX > log.slots ? new Set([scan.head, 0]) : [scan.head]) {
+      if (isInUse(scan, slot)) continue;
+      yield op.read(log.file, slot * SLOT, SLOT, block);
+      if (headerAt(block.bytes)?.seq !== scan.seq) continue;
+      block.bytes.fill(0);
+      yield op.write(log.file, slot * SLOT, SLOT, block);
+      isFound = true;
+    }
+  } finally {
+    memory.give(block);
+  }
+  return isFound;
+}
+
+/** Whether a record lies there, or may lie there. */
+const isInUse = (scan: LogScan, at: number): boolean =>
+  scan.missing.length > 0 ||
+  scan.records.some(
+    ({ slot, header }) => at >= slot && at < slot + header.headerBlocks + header.payloadSlots,
+  );
+
+const logOf = ({ log, memory, engine }: State) => {
+  const { file, slots, pool } = log;
+  return { file, slots, memory, pool, named: engine.named === true };
+};
+
+function applyRecords(state: State, scan: LogScan, warm: boolean, damage: Damage): void {
+  const bitmaps = new Map<number, Bitmap>();
+  for (const v of state.volumes.values()) {
+    if (v.held !== null) bitmaps.set(v.held.id, v.held);
+    for (const e of v.epochs) bitmaps.set(e.bitmap.id, e.bitmap);
+  }
+  for (const { header, slot, lost } of scan.records) {
+    const payload = slot + header.headerBlocks;
+    const record = {
+      seq: header.seq,
+      slot,
+      slots: header.headerBlocks + header.payloadSlots,
+      named: header.pool !== null,
+      copies: [] as LogRecord['copies'],
+    };
+    state.log.records.push(record);
+    for (const e of header.entries) {
+      const bitmap = bitmaps.get(e.bitmap);
+      const volume = state.volumes.get(e.volume);
+      if (volume !== undefined && volume.held === bitmap && lost.includes(e)) {
+        damage.content(volume, lostText(slot, header.seq, payload + e.slot, e));
+        continue;
+      }
+      if (bitmap === undefined || volume === undefined || e.first + e.count > bitmap.bits) continue;
+      if (!warm) bitmap.setRange(e.first, e.count);
+      if (volume.held !== bitmap) continue;
+      if (e.kind === COPY) {
+        const copy = { volume, bitmap, first: e.first, count: e.count, slot: payload + e.slot };
+        record.copies.push(copy);
+        adoptCopy(state, copy, warm);
+      } else if (!warm) state.log.noteFilled(volume, e.first, e.count);
+    }
+  }
+  // When all are known: the last one for a grain counts.
+  if (warm) for (const volume of state.volumes.values()) pendNewer(volume);
+}
+
+function lostText(slot: number, seq: number, at: number, e: RecordEntry): string {
+  return `log at byte ${at * SLOT} (record ${seq} at byte ${slot * SLOT}) is damaged: grains ${e.first} to ${e.first + e.count - 1} are lost`;
+}
+
+function adoptCopy(state: State, copy: LogRecord['copies'][number], warm: boolean): void {
+  if (!warm) {
+    state.log.noteFilled(copy.volume, copy.first, copy.count); // an older record of the same grain, if any
+    state.log.noteLogged(copy);
+    return;
+  }
+  const { volume } = copy;
+  const per = volume.grain / SLOT;
+  for (let i = 0; i < copy.count; i++) {
+    const g = copy.first + i;
+    const slot = copy.slot + i * per;
+    // The process died before the bit said so: nobody has acted on the record.
+    if (!volume.held!.get(g)) state.arena.setSlot(slot, false);
+    const live = state.arena.slotLive(slot);
+    volume.logged.set(g, slot * 2 + (live ? 0 : 1));
+    if (live) volume.unfilled++;
+  }
+}
+
+/** Grains that the file has newer than the log, which may not say so yet. */
+function pendNewer(volume: Volume): void {
+  for (const [g, at] of volume.logged) if ((at & 1) === 1 && volume.held!.get(g)) volume.addPending(g, 1);
+}

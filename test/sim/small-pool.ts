@@ -1,0 +1,57 @@
+/** A pool on the simulated machine for written-out cases: volumes of small grains that hold one byte each, again and again. */
+import { LOG_BYTES_MIN } from '../../src/core/undo-log.ts';
+import type { Volume } from '../../src/core/volume.ts';
+import { Random } from './random.ts';
+import { BLOCK } from './sim-file.ts';
+import { SimWorld } from './sim-world.ts';
+
+export class SmallPool {
+  readonly world: SimWorld;
+
+  constructor(seed: number, logBytes = LOG_BYTES_MIN) {
+    this.world = new SimWorld(new Random(seed), logBytes);
+    this.world.open();
+  }
+
+  /** All grains show `byte`, flushed. */
+  volume(name: string, grains: number, byte: number): void {
+    const { core } = this.world;
+    this.world.run('create', core.createVolume({ name, sizeBytes: grains * BLOCK, grainBytes: BLOCK }));
+    for (let grain = 0; grain < grains; grain++) this.write(name, grain, byte);
+    this.flush(name);
+  }
+
+  snapshot(name: string, source: string): void {
+    this.world.run(name, this.world.core.createSnapshots([{ name, source, copyRate: 0 }]));
+  }
+
+  /** A plan for somebody who does not wait. */
+  writing(name: string, grain: number, content: number | Uint8Array) {
+    const bytes = typeof content === 'number' ? new Uint8Array(BLOCK).fill(content) : content;
+    return this.world.core.write(this.found(name), grain * BLOCK, BLOCK, { bytes, address: 0 }, 0);
+  }
+
+  write(name: string, grain: number, content: number | Uint8Array): void {
+    this.world.run('write', this.writing(name, grain, content));
+  }
+
+  read(name: string, grain: number): number {
+    const block = { bytes: new Uint8Array(BLOCK), address: 0 };
+    this.world.run('read', this.world.core.read(this.found(name), grain * BLOCK, BLOCK, block, 0));
+    return block.bytes[0]!;
+  }
+
+  flush(name: string): void {
+    this.world.run('flush', this.world.core.flush(this.found(name)));
+  }
+
+  /** Everything in the log is at its place, and nothing goes on. */
+  awaitEmptyLog(): void {
+    this.world.runner.runUntil(() => this.world.logIsEmpty);
+    this.world.runner.runFor(100);
+  }
+
+  found(name: string): Volume {
+    return this.world.core.volumeByName(name) as Volume;
+  }
+}
