@@ -55,6 +55,9 @@ export function* allocatedRanges(volume: Volume, from: number, limit: number): P
     } catch (error) {
       failed = error; // the file of a volume that was removed meanwhile: what is resolved again tells
     }
+    // Its space may be given back already: what looks like a hole need not have been one.
+    if (volume.row.retired || volume.removed)
+      throw new FlashCopyError('VolumeNotFound', `${volume.name} was deleted while its ranges were asked for`);
     if (!sameOwners(segments, resolve(volume, g, end))) continue;
     if (failed !== null) throw failed;
     const full = addData(page, segments, looks, { grain, from, sizeBytes });
