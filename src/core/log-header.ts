@@ -44,7 +44,7 @@ function* readLongHeader(log: LogFile, slot: number, blocks: number): Plan<Found
 }
 
 /** In the order of their places. */
-export function* headersIn(log: LogFile, from: number, to: number): Plan<HeaderPlace[]> {
+function* headersIn(log: LogFile, from: number, to: number): Plan<HeaderPlace[]> {
   const places: HeaderPlace[] = [];
   for (let at = from; at < to; at += WINDOW_SLOTS * WINDOWS) {
     const windows: Window[] = [];

@@ -57,7 +57,10 @@ export function* allocatedRanges(volume: Volume, from: number, limit: number): P
     }
     // Its space may be given back already: what looks like a hole need not have been one.
     if (volume.row.retired || volume.removed)
-      throw new FlashCopyError('VolumeNotFound', `${volume.name} was deleted while its ranges were asked for`);
+      throw new FlashCopyError(
+        'VolumeNotFound',
+        `${volume.name} was deleted while its ranges were asked for`,
+      );
     if (!sameOwners(segments, resolve(volume, g, end))) continue;
     if (failed !== null) throw failed;
     const full = addData(page, segments, looks, { grain, from, sizeBytes });

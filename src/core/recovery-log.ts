@@ -67,29 +67,29 @@ function refuseOlderCatalog(state: State, scan: LogScan): void {
 }
 
 /**
- * The last record may be one whose flush failed before the process died: a flush alone would prove nothing (B3), one
- * after it was written once more does. All earlier ones were durable before it was begun.
+ * What a power cut left of a record is wiped. The last record may be one whose flush failed before the process died: a flush
+ * alone would prove nothing (B3), one after it was written once more does. All earlier ones were durable before it was begun.
  */
 function* settleLast(state: State, scan: LogScan): Plan<void> {
   const { file } = state.log;
   const isWiped = yield* wipeTorn(state, scan);
   const last = scan.records.at(-1);
-  if (last === undefined) {
-    if (isWiped) yield op.flush(file);
-    return;
-  }
-  const slots = last.header.headerBlocks + last.header.payloadSlots;
-  const block = state.memory.take(REWRITE_SLOTS * SLOT);
+  if (last !== undefined)
+    yield* writeAgain(state, last.slot, last.header.headerBlocks + last.header.payloadSlots);
+  if (isWiped || last !== undefined) yield op.flush(file);
+}
+
+function* writeAgain({ log, memory }: State, slot: number, slots: number): Plan<void> {
+  const block = memory.take(REWRITE_SLOTS * SLOT);
   try {
     for (let at = 0; at < slots; at += REWRITE_SLOTS) {
       const bytes = Math.min(REWRITE_SLOTS, slots - at) * SLOT;
-      yield op.read(file, (last.slot + at) * SLOT, bytes, block);
-      yield op.write(file, (last.slot + at) * SLOT, bytes, block);
+      yield op.read(log.file, (slot + at) * SLOT, bytes, block);
+      yield op.write(log.file, (slot + at) * SLOT, bytes, block);
     }
   } finally {
-    state.memory.give(block);
+    memory.give(block);
   }
-  yield op.flush(file);
 }
 
 /**
