@@ -147,28 +147,31 @@ function* writeGeneration(state: State, job: Job): Plan<void> {
   job.row = row;
 }
 
-/** An open epoch goes to disk with its marked regions whole, for writes that will not be in the log (C2). */
-function freezeFor(state: State, job: Job) {
-  if (job.isHeld) return freezeFiled(state, job);
-  const epoch = job.volume.epochs.find((e) => e.bitmap === job.bitmap);
-  if (epoch?.marks == null || state.closing || epoch.marks.size === 0) return freeze(job.bitmap);
-  const bitmap = new Bitmap(state.arena, VOLATILE_ID, job.bitmap.bits);
-  bitmap.or(job.bitmap);
-  for (const r of epoch.marks)
-    bitmap.setRange(r * REGION_GRAINS, Math.min(REGION_GRAINS, bitmap.bits - r * REGION_GRAINS));
-  const frozen = { ...freeze(bitmap), id: job.bitmap.id };
-  bitmap.release();
-  return frozen;
+/**
+ * An FC bitmap goes to disk without the grains that the log alone has; an open epoch with its marked regions whole, for writes
+ * that will not be in the log (C2).
+ */
+function freezeFor(state: State, { volume, bitmap, isHeld }: Job) {
+  if (isHeld) {
+    // The log's records say that these are held, and should those be lost, nobody has them.
+    if (volume.unfilled === 0) return freeze(bitmap);
+    return freezeChanged(state, bitmap, (copy) => volume.clearUnfilled(copy));
+  }
+  const marks = volume.epochs.find((e) => e.bitmap === bitmap)?.marks;
+  if (marks == null || state.closing || marks.size === 0) return freeze(bitmap);
+  return freezeChanged(state, bitmap, (copy) => {
+    for (const r of marks)
+      copy.setRange(r * REGION_GRAINS, Math.min(REGION_GRAINS, copy.bits - r * REGION_GRAINS));
+  });
 }
 
-/** Without the grains that the log alone has: its records say that they are held, and should those be lost, nobody has them. */
-function freezeFiled(state: State, { volume, bitmap: held }: Job) {
-  if (volume.unfilled === 0) return freeze(held);
-  const bitmap = new Bitmap(state.arena, VOLATILE_ID, held.bits);
-  bitmap.or(held);
-  for (const [g, at] of volume.logged) if ((at & 1) === 0) bitmap.clearRange(g, 1);
-  const frozen = { ...freeze(bitmap), id: held.id };
-  bitmap.release();
+/** As it is to be on disk, where that is not what it is in memory. */
+function freezeChanged(state: State, bitmap: Bitmap, change: (copy: Bitmap) => void) {
+  const copy = new Bitmap(state.arena, VOLATILE_ID, bitmap.bits);
+  copy.or(bitmap);
+  change(copy);
+  const frozen = { ...freeze(copy), id: bitmap.id };
+  copy.release();
   return frozen;
 }
 

@@ -129,9 +129,8 @@ export function* withoutTornEnd(
  * engine's record of that number was longer.
  */
 function* recordAt(log: LogSource, slot: number, seq: number, trusted: boolean): Plan<FoundRecord | null> {
-  const mayNotFit = slot + RECORD_SLOTS_MAX > log.slots;
   const found: FoundRecord[] = [];
-  for (const at of mayNotFit && slot > 0 ? [slot, 0] : [slot]) {
+  for (const at of placesAt(log, slot)) {
     const header = yield* recordHeader(log, at, seq);
     if (header !== null) found.push({ header, slot: at, lost: [] });
   }
@@ -140,6 +139,10 @@ function* recordAt(log: LogSource, slot: number, seq: number, trusted: boolean):
       each.lost = yield* lostEntries(log, each.header, each.slot + each.header.headerBlocks);
   return found.find(({ lost }) => lost.length === 0) ?? found[0] ?? null;
 }
+
+/** Where the record may begin that comes when the log has got to `slot`: there, or at the ring's beginning if it does not fit. */
+export const placesAt = ({ slots }: { slots: number }, slot: number): number[] =>
+  slot > 0 && slot + RECORD_SLOTS_MAX > slots ? [slot, 0] : [slot];
 
 /** Of this pool, or of one that does not say where those count. */
 function* recordHeader(log: LogSource, slot: number, seq: number): Plan<FoundHeader | null> {

@@ -4,8 +4,8 @@
  */
 import { FlashCopyError } from '../base/errors.ts';
 import type { Bitmap } from './bitmap.ts';
-import { COPY, headerAt, RECORD_SLOTS_MAX, type RecordEntry, SLOT } from './log-record.ts';
-import { type LogScan, scanLog, withoutTornEnd } from './log-scan.ts';
+import { COPY, headerAt, type RecordEntry, SLOT } from './log-record.ts';
+import { type LogScan, placesAt, scanLog, withoutTornEnd } from './log-scan.ts';
 import { op, type Plan } from './ops.ts';
 import type { Damage } from './recovery-damage.ts';
 import type { LogTail } from './rows.ts';
@@ -100,8 +100,7 @@ function* wipeTorn({ log, memory }: State, scan: LogScan): Plan<boolean> {
   const block = memory.take(SLOT);
   let isFound = false;
   try {
-    // Where the next one begins, or, if it does not fit there, at the ring's beginning.
-    for (const slot of scan.head + RECORD_SLOTS_MAX > log.slots ? new Set([scan.head, 0]) : [scan.head]) {
+    for (const slot of placesAt(log, scan.head)) {
       if (isInUse(scan, slot)) continue;
       yield op.read(log.file, slot * SLOT, SLOT, block);
       if (headerAt(block.bytes)?.seq !== scan.seq) continue;

@@ -75,7 +75,7 @@ function* syncNow(
       next.bitmap.or(target.held!);
       next.bitmap.andNot(changed);
       // What is in the log only is not held from now on: most of it has changed in the source, the rest is copied again.
-      for (const [g, at] of target.logged) if ((at & 1) === 0) next.bitmap.clearRange(g, 1);
+      target.clearUnfilled(next.bitmap);
       const frozen = freeze(next.bitmap);
       yield* flushVolume(state, target);
       yield* writeBitmap(state, frozen, 1);

@@ -148,6 +148,11 @@ export class Volume {
     return false;
   }
 
+  /** Takes from `bits` the grains that are in the undo log only. */
+  clearUnfilled(bits: Bitmap): void {
+    for (const [g, at] of this.logged) if ((at & 1) === 0) bits.clearRange(g, 1);
+  }
+
   /** Remember that these bits wait for a flush. */
   addPending(first: number, count: number): void {
     let newest = this.pending.at(-1);

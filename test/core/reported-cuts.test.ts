@@ -3,46 +3,30 @@
  * asked for again meanwhile, and one that a newer one came after.
  */
 import assert from 'node:assert/strict';
+import { EIO } from '../../src/base/errors.ts';
 import type { Plan } from '../../src/core/ops.ts';
-import { Random } from '../sim/random.ts';
-import { BLOCK } from '../sim/sim-file.ts';
-import { SimWorld } from '../sim/sim-world.ts';
+import type { SimWorld } from '../sim/sim-world.ts';
+import { SmallPool } from '../sim/small-pool.ts';
 
 const SEEDS = 20;
-const EIO = 5;
 
 const snapshotOf = (world: SimWorld, source: string, name: string): Plan<unknown> =>
   world.core.createSnapshots([{ name, source, copyRate: 0 }]);
 
-const fileOf = (world: SimWorld, name: string): string => `volumes/${world.core.volumeByName(name)!.id}.data`;
-
-function firstByte(world: SimWorld, name: string): number {
-  const block = { bytes: new Uint8Array(BLOCK), address: 0 };
-  world.run('read', world.core.read(world.core.volumeByName(name)!, 0, BLOCK, block, 0));
-  return block.bytes[0]!;
-}
-
-function write(world: SimWorld, name: string, byte: number): void {
-  const block = { bytes: new Uint8Array(BLOCK).fill(byte), address: 0 };
-  world.run('write', world.core.write(world.core.volumeByName(name)!, 0, BLOCK, block, 0));
-}
-
-/** With a volume `v` of one block, which shows 1, and an incremental copy `c` of it; nothing is flushed. */
-function worldOf(seed: number): SimWorld {
-  const world = new SimWorld(new Random(seed), 4096 * BLOCK);
-  const { core } = world;
-  world.open();
-  world.run('create', core.createVolume({ name: 'v', sizeBytes: BLOCK, grainBytes: BLOCK }));
-  write(world, 'v', 1);
-  world.run('clone', core.cloneVolume('v', { name: 'c', sizeBytes: 0, copyRate: 0, incremental: true }));
-  return world;
+/** With a volume `v` of one block, which shows 1, and an incremental copy `c` of it. */
+function poolOf(seed: number): SmallPool {
+  const pool = new SmallPool(seed);
+  pool.volume('v', 1, 1);
+  const clone = pool.world.core.cloneVolume('v', { name: 'c', sizeBytes: 0, copyRate: 0, incremental: true });
+  pool.world.run('clone', clone);
+  return pool;
 }
 
 /** `v` shows 2, and a cut of it is made and not told. */
-function begin(world: SimWorld, cut: Plan<unknown>): { isTold: () => boolean } {
-  const { core, runner } = world;
-  write(world, 'v', 2);
-  world.disk.slowFlushes.add(fileOf(world, 'v'));
+function begin(pool: SmallPool, cut: Plan<unknown>): void {
+  const { core, runner, disk } = pool.world;
+  pool.write('v', 0, 2);
+  disk.slowFlushes.add(pool.found('v').file.path);
   const before = core['state'].counters.cuts;
   let told = false;
   runner.call('cut', cut, () => {
@@ -50,7 +34,6 @@ function begin(world: SimWorld, cut: Plan<unknown>): { isTold: () => boolean } {
   });
   runner.runUntil(() => core['state'].counters.cuts > before);
   assert.equal(told, false, 'the flush of the source was meant to be slow');
-  return { isTold: () => told };
 }
 
 function losePower(world: SimWorld): void {
@@ -61,12 +44,12 @@ function losePower(world: SimWorld): void {
 describe('A cut is not told to be there before all that it shows is durable', () => {
   it('when it is one of a copy whose sync is not told yet', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const world = worldOf(seed);
-      begin(world, world.core.syncMapping('c'));
-      world.run('snapshot', snapshotOf(world, 'c', 's'));
-      assert.equal(firstByte(world, 's'), 2);
-      losePower(world);
-      assert.equal(firstByte(world, 's'), 2, `seed ${seed}`);
+      const pool = poolOf(seed);
+      begin(pool, pool.world.core.syncMapping('c'));
+      pool.snapshot('s', 'c');
+      assert.equal(pool.read('s', 0), 2);
+      losePower(pool.world);
+      assert.equal(pool.read('s', 0), 2, `seed ${seed}`);
     }
   });
 
@@ -78,21 +61,24 @@ describe('A cut is not told to be there before all that it shows is durable', ()
     ];
     for (const [name, shows, ask] of again)
       for (let seed = 1; seed <= SEEDS; seed++) {
-        const world = worldOf(seed);
-        begin(world, ask(world));
+        const pool = poolOf(seed);
+        const { world } = pool;
+        begin(pool, ask(world));
         world.run(`${name} again`, ask(world));
         losePower(world);
-        assert.equal(firstByte(world, shows), 2, `${name}, seed ${seed}`);
+        assert.equal(pool.read(shows, 0), 2, `${name}, seed ${seed}`);
       }
   });
 
   it('when its source cannot be flushed, and a newer one came after it', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const world = worldOf(seed);
+      const pool = poolOf(seed);
+      const { world } = pool;
       const { core, runner, disk } = world;
-      write(world, 'v', 2);
-      disk.slowFlushes.add(fileOf(world, 'v'));
-      disk.faults.push({ kinds: ['flush'], path: new RegExp(fileOf(world, 'v')), errno: EIO, times: 9 });
+      const { path } = pool.found('v').file;
+      pool.write('v', 0, 2);
+      disk.slowFlushes.add(path);
+      disk.faults.push({ kinds: ['flush'], path: new RegExp(path), errno: EIO, times: 9 });
       const told: string[] = [];
       for (const name of ['older', 'newer'])
         runner.call(name, snapshotOf(world, 'v', name), (error) => {

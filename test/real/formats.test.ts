@@ -10,7 +10,7 @@ import { FORMAT } from '../../src/engine/migrations.ts';
 import { RoleProcess } from '../support/csi-roles.ts';
 import { MiB } from '../support/disks.ts';
 import { engineSuite } from '../support/engine-suite.ts';
-import { checkFilesystem, makeFilesystem, mount } from '../support/filesystems.ts';
+import { checkFilesystem } from '../support/filesystems.ts';
 import { VerifyingWriter } from '../support/fio.ts';
 import { furtherRelease, KeptEngine } from '../support/kept-engine.ts';
 
@@ -25,20 +25,6 @@ describe('A release with a further on-disk format', function () {
 
   const load = () => new VerifyingWriter(path.join(place, 'load'), 16 * MiB, suite.cleanup);
   const format = (): number => lookAt(path.join(kept.pool, 'catalog.db'), formatOf);
-  const goesOn = async (program?: string): Promise<void> => {
-    await kept.start(program);
-    await kept.untilLogged(/going on with the descriptors/);
-    await kept.untilKept();
-  };
-  const isRefused = async (program: string | undefined, why: RegExp): Promise<void> => {
-    kept.spawn(program);
-    assert.equal(await kept.ended(), 1);
-    assert.match(kept.output, why);
-  };
-  const stop = async (): Promise<void> => {
-    kept.signal('SIGTERM');
-    assert.equal(await kept.ended(), 0);
-  };
 
   before(async () => {
     further = furtherRelease(path.join(suite.directory, 'further'), 'same');
@@ -46,11 +32,7 @@ describe('A release with a further on-disk format', function () {
     await kept.start();
     await RoleProcess.start(suite, 'node', kept.nodeArgs);
     await kept.untilKept();
-    await kept.engine.createVolume({ name: 'data', sizeBytes: 128 * MiB });
-    device = await kept.engine.attachVolume('data');
-    await makeFilesystem('ext4', device);
-    place = path.join(suite.directory, 'mounted');
-    unmount = await mount(suite.cleanup, device, place, 'ext4');
+    ({ device, place, unmount } = await kept.mountData());
     await kept.engine.createSnapshots([{ name: 'monday', source: 'data' }]);
   });
   afterEach(function () {
@@ -62,9 +44,9 @@ describe('A release with a further on-disk format', function () {
     const writer = load();
     await sleep(200);
     await kept.killAll();
-    await isRefused(program, /WrongState: .*layout 1.* can be read by its own version only/);
+    await kept.refuses(program, /WrongState: .*layout 1.* can be read by its own version only/);
     assert.equal(format(), FORMAT);
-    await goesOn();
+    await kept.goOn();
     await writer.end();
   });
 
@@ -72,16 +54,16 @@ describe('A release with a further on-disk format', function () {
     const writer = load();
     await sleep(200);
     await kept.killAll();
-    await goesOn(further);
-    for (const end of [stop, () => kept.killAll()]) {
+    await kept.goOn(further);
+    for (const end of [() => kept.stop(), () => kept.killAll()]) {
       await end();
       assert.equal(format(), 99);
-      await isRefused(
+      await kept.refuses(
         undefined,
         /PoolTooNew: .*catalog\.db has format 99, and this program knows formats up to/,
       );
       await sleep(300);
-      await goesOn(further);
+      await kept.goOn(further);
     }
     await writer.end();
     assert.equal((await kept.engine.getVolume('monday')).state, 'online');

@@ -9,13 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RoleProcess } from '../support/csi-roles.ts';
 import { DirectFile, MiB, SECTOR } from '../support/disks.ts';
 import { engineSuite } from '../support/engine-suite.ts';
-import {
-  checkFilesystem,
-  loopDevicesBelow,
-  makeFilesystem,
-  mount,
-  mountsBelow,
-} from '../support/filesystems.ts';
+import { checkFilesystem, loopDevicesBelow, mountsBelow } from '../support/filesystems.ts';
 import { VerifyingWriter } from '../support/fio.ts';
 import { KeptEngine, otherRelease } from '../support/kept-engine.ts';
 import { runDirectoryOf } from '../support/standalone.ts';
@@ -43,11 +37,7 @@ describe('An engine whose descriptors the node service holds too', function () {
     await kept.start();
     await startNode();
     await kept.untilKept();
-    await kept.engine.createVolume({ name: 'data', sizeBytes: 128 * MiB });
-    device = await kept.engine.attachVolume('data');
-    await makeFilesystem('ext4', device);
-    place = path.join(suite.directory, 'mounted');
-    unmount = await mount(suite.cleanup, device, place, 'ext4');
+    ({ device, place, unmount } = await kept.mountData());
   });
   afterEach(function () {
     if (this.currentTest?.state === 'failed') console.log(kept.output);
@@ -77,9 +67,7 @@ describe('An engine whose descriptors the node service holds too', function () {
       await kept.untilKept();
     }
     await kept.killAll();
-    await kept.start();
-    await kept.untilLogged(/going on with the descriptors/);
-    await kept.untilKept();
+    await kept.goOn();
     await writer.end();
   });
 
@@ -91,9 +79,7 @@ describe('An engine whose descriptors the node service holds too', function () {
       assert.equal(await kept.ended(), 0);
       assert.match(kept.output, /stopping with volumes in use/);
       assert.ok((await loopDevicesBelow(runDirectoryOf(kept.pool))).includes(device));
-      await kept.start();
-      await kept.untilLogged(/going on with the descriptors/);
-      await kept.untilKept();
+      await kept.goOn();
       assert.equal((await kept.engine.getVolume('data')).device, device);
     }
     await writer.end();
@@ -103,11 +89,8 @@ describe('An engine whose descriptors the node service holds too', function () {
     const writer = load();
     for (const program of [other, undefined]) {
       await sleep(randomInt(500));
-      kept.signal('SIGTERM');
-      assert.equal(await kept.ended(), 0);
-      await kept.start(program);
-      await kept.untilLogged(/going on with the descriptors/);
-      await kept.untilKept();
+      await kept.stop();
+      await kept.goOn(program);
     }
     await writer.end();
   });
@@ -116,12 +99,8 @@ describe('An engine whose descriptors the node service holds too', function () {
     const writer = load();
     await sleep(200);
     await kept.killAll();
-    kept.spawn(other);
-    assert.equal(await kept.ended(), 1);
-    assert.match(kept.output, /WrongState: .*layout 1.* can be read by its own version only/);
-    await kept.start();
-    await kept.untilLogged(/going on with the descriptors/);
-    await kept.untilKept();
+    await kept.refuses(other, /WrongState: .*layout 1.* can be read by its own version only/);
+    await kept.goOn();
     await writer.end();
   });
 

@@ -8,8 +8,9 @@ import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'no
 import path from 'node:path';
 import { RemoteEngine } from '../../src/api/client.ts';
 import { until } from './commands.ts';
+import { MiB } from './disks.ts';
 import type { EngineSuite } from './engine-suite.ts';
-import { loopDevicesBelow, mountsBelow } from './filesystems.ts';
+import { loopDevicesBelow, makeFilesystem, mount, mountsBelow } from './filesystems.ts';
 import { childrenOf, runDirectoryOf, standaloneCommand } from './standalone.ts';
 
 /** `flashcopy engine` with a keeper: may be killed, stopped and started again, by this or another program. */
@@ -18,10 +19,12 @@ export class KeptEngine {
   readonly engine: RemoteEngine;
   readonly keeper: string;
   readonly #endpoint: string;
+  readonly #suite: EngineSuite;
   #process: ChildProcess | undefined;
   output = '';
 
   constructor(suite: EngineSuite) {
+    this.#suite = suite;
     this.pool = path.join(suite.directory, 'pool');
     this.keeper = path.join(suite.directory, 'keeper', 'keeper.sock');
     this.#endpoint = path.join(suite.directory, 'engine.sock');
@@ -57,6 +60,34 @@ export class KeptEngine {
         this.output += text;
       });
     this.#process = child;
+  }
+
+  /** Start it where one was killed or stopped, until it has taken over and is kept. */
+  async goOn(program?: string): Promise<void> {
+    await this.start(program);
+    await this.untilLogged(/going on with the descriptors/);
+    await this.untilKept();
+  }
+
+  async stop(): Promise<void> {
+    this.signal('SIGTERM');
+    assert.equal(await this.ended(), 0);
+  }
+
+  /** Start a program that is not to take over, and that says why. */
+  async refuses(program: string | undefined, why: RegExp): Promise<void> {
+    this.spawn(program);
+    assert.equal(await this.ended(), 1);
+    assert.match(this.output, why);
+  }
+
+  /** A volume `data` with a filesystem, mounted at `place`. */
+  async mountData(): Promise<{ device: string; place: string; unmount: () => Promise<void> }> {
+    await this.engine.createVolume({ name: 'data', sizeBytes: 128 * MiB });
+    const device = await this.engine.attachVolume('data');
+    await makeFilesystem('ext4', device);
+    const place = path.join(this.#suite.directory, 'mounted');
+    return { device, place, unmount: await mount(this.#suite.cleanup, device, place, 'ext4') };
   }
 
   async untilItAnswers(): Promise<void> {
