@@ -64,7 +64,7 @@ function* logBits(state: State, volume: Volume, held: Bitmap, sealed: Bitmap[]):
         count: run.count,
         block: null,
         start: 0,
-        markOnly: false,
+        marks: null,
       });
       if (entries.length < RUNS_PER_APPEND) continue;
       yield* state.log.append(entries);

@@ -179,7 +179,7 @@ function* recordLate(state: State, target: Volume, late: Bitmap): Plan<void> {
     ...run,
     block: null,
     start: 0,
-    markOnly: false,
+    marks: null,
   }));
   for (let i = 0; i < entries.length; i += ENTRIES_MAX)
     yield* state.log.append(entries.slice(i, i + ENTRIES_MAX));

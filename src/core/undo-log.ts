@@ -32,7 +32,7 @@ import {
 } from './log-record.ts';
 import { type Block, op, type Plan, PoolFile, type Runner, Signal, type Slice } from './ops.ts';
 import type { Memory } from './ports.ts';
-import type { Volume } from './volume.ts';
+import { type Epoch, noteMarked, type Volume } from './volume.ts';
 
 /** `block` null is SET. */
 export type LogEntry = {
@@ -42,8 +42,8 @@ export type LogEntry = {
   count: number;
   block: Block | null;
   start: number;
-  /** Durable only: the bits say "may have been written" and are not set in memory, where they are exact. */
-  markOnly: boolean;
+  /** Not null: a region of this epoch is marked. The bits say "may have been written" and are not set in memory, where they are exact. */
+  marks: Epoch | null;
 };
 
 type Ticket = {
@@ -251,7 +251,9 @@ export class UndoLog {
     this.records.push(record);
     // 4. The grains are found in the log before their bits say that they are held.
     for (const c of record.copies) this.noteLogged(c);
-    for (const e of entries) if (!e.markOnly) e.bitmap.setRange(e.first, e.count);
+    for (const e of entries)
+      if (e.marks === null) e.bitmap.setRange(e.first, e.count);
+      else noteMarked(e.marks, e.first);
     if (this.usedSlots * 2 > this.slots) this.onPressure();
   }
 

@@ -33,6 +33,15 @@ export type Epoch = {
 /** Grains that one durable mark speaks for. */
 export const REGION_GRAINS = 1024;
 
+/**
+ * The log has a record that marks the region of this grain. The bitmap's file has to say so before that record is cut off, also
+ * where the write that the mark is for has not begun yet.
+ */
+export function noteMarked(epoch: Epoch, grain: number): void {
+  epoch.marks!.add(Math.floor(grain / REGION_GRAINS));
+  epoch.bitmap.dirty = true;
+}
+
 export type Mapping = {
   row: MappingRow;
   /** Wakes the background copy: state or rate changed. */

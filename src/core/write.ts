@@ -195,7 +195,6 @@ function* giveSome(state: State, volume: Volume, first: number, end: number): Pl
       if (failWrite) yield* fillFirst(entries);
       if (entries.length > 0) yield* state.log.append(entries);
       if (failWrite) for (const e of entries) state.log.noteFilled(e.volume, e.first, e.count);
-      rememberMarks(epoch, entries);
     } finally {
       if (old !== null) state.memory.give(old);
     }
@@ -302,7 +301,7 @@ function pushCopies(
       count: stop - g,
       block: hole ? null : block,
       start: (g - low) * grain,
-      markOnly: false,
+      marks: null,
     });
     g = stop;
   }
@@ -332,13 +331,9 @@ function markRegions(
       count,
       block: null,
       start: 0,
-      markOnly: true,
+      marks: epoch,
     });
   }
-}
-
-function rememberMarks(epoch: Epoch | null, entries: LogEntry[]): void {
-  for (const e of entries) if (e.markOnly) epoch!.marks!.add(Math.floor(e.first / REGION_GRAINS));
 }
 
 /** Whether a grain at either end is written in part only. What lies behind the volume's end does not count. */
