@@ -141,7 +141,7 @@ function* recordAt(log: LogSource, slot: number, seq: number, trusted: boolean):
 }
 
 /** Where the record may begin that comes when the log has got to `slot`: there, or at the ring's beginning if it does not fit. */
-const placesAt = ({ slots }: { slots: number }, slot: number): number[] =>
+export const placesAt = ({ slots }: { slots: number }, slot: number): number[] =>
   slot > 0 && slot + RECORD_SLOTS_MAX > slots ? [slot, 0] : [slot];
 
 /** Of this pool, or of one that does not say where those count. */

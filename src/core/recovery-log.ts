@@ -4,8 +4,8 @@
  */
 import { FlashCopyError } from '../base/errors.ts';
 import type { Bitmap } from './bitmap.ts';
-import { COPY, type RecordEntry, SLOT } from './log-record.ts';
-import { type LogScan, scanLog, withoutTornEnd } from './log-scan.ts';
+import { COPY, headerAt, type RecordEntry, SLOT } from './log-record.ts';
+import { type LogScan, placesAt, scanLog, withoutTornEnd } from './log-scan.ts';
 import { op, type Plan } from './ops.ts';
 import type { Damage } from './recovery-damage.ts';
 import type { LogTail } from './rows.ts';
@@ -67,15 +67,16 @@ function refuseOlderCatalog(state: State, scan: LogScan): void {
 }
 
 /**
- * The last record may be one whose flush failed before the process died: a flush
+ * What a power cut left of a record is wiped. The last record may be one whose flush failed before the process died: a flush
  * alone would prove nothing (B3), one after it was written once more does. All earlier ones were durable before it was begun.
  */
 function* settleLast(state: State, scan: LogScan): Plan<void> {
   const { file } = state.log;
+  const isWiped = yield* wipeTorn(state, scan);
   const last = scan.records.at(-1);
   if (last !== undefined)
     yield* writeAgain(state, last.slot, last.header.headerBlocks + last.header.payloadSlots);
-  if (last !== undefined) yield op.flush(file);
+  if (isWiped || last !== undefined) yield op.flush(file);
 }
 
 function* writeAgain({ log, memory }: State, slot: number, slots: number): Plan<void> {
@@ -90,6 +91,35 @@ function* writeAgain({ log, memory }: State, slot: number, slots: number): Plan<
     memory.give(block);
   }
 }
+
+/**
+ * The header of a record that was torn, and did not count. Left there, it could become whole by the next record of that number
+ * being torn too, where that one's grains are the same: and would give a target grains that it has newer.
+ */
+function* wipeTorn({ log, memory }: State, scan: LogScan): Plan<boolean> {
+  const block = memory.take(SLOT);
+  let isFound = false;
+  try {
+    for (const slot of placesAt(log, scan.head)) {
+      if (isInUse(scan, slot)) continue;
+      yield op.read(log.file, slot * SLOT, SLOT, block);
+      if (headerAt(block.bytes)?.seq !== scan.seq) continue;
+      block.bytes.fill(0);
+      yield op.write(log.file, slot * SLOT, SLOT, block);
+      isFound = true;
+    }
+  } finally {
+    memory.give(block);
+  }
+  return isFound;
+}
+
+/** Whether a record lies there, or may lie there. */
+const isInUse = (scan: LogScan, at: number): boolean =>
+  scan.missing.length > 0 ||
+  scan.records.some(
+    ({ slot, header }) => at >= slot && at < slot + header.headerBlocks + header.payloadSlots,
+  );
 
 const logOf = ({ log, memory, engine }: State) => {
   const { file, slots, pool } = log;
