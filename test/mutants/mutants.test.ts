@@ -15,7 +15,7 @@ import { type Caught, editsOf, firstComplaint, type Trial } from './trial.ts';
 import { UNNOTICED } from './unnoticed.ts';
 
 const AT_ONCE = 2;
-const BY = { power: '', model: 'model check, ', fault: 'faults, ' };
+const BY = { power: '', model: 'model check, ', pool: 'pool, ' };
 const core = path.resolve(import.meta.dirname, '../../src/core');
 const known = hints();
 const noticeable = allMutants().filter(({ what }) => UNNOTICED[what] === undefined);

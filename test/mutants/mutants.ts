@@ -73,6 +73,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (epoch !== undefined) return;',
   },
   {
+    what: 'a mark is cut off with its record before the write that it is for goes on (C2)',
+    file: 'volume.ts',
+    find: '  epoch.bitmap.dirty = true;\n',
+    replace: '',
+  },
+  {
     what: 'a bitmap generation is named before it is flushed (C3, B1)',
     file: 'bitmap-file.ts',
     find: '    yield op.flush(file);\n',
@@ -165,8 +171,16 @@ const cleanInsideOnly: Edit = {
   replace: '      // 3.',
 };
 
+/** Without the second look it would look for ever. */
+const lockAtOnce: Edit = {
+  file: 'hydrate.ts',
+  find: '    if (volume.unflushedCut === 0) return lock;\n    volume.locks.give(lock);\n',
+  replace: '    return lock;\n',
+};
+
 /** Of mutants that are found in the text (sites.ts): what makes small histories reach the place. */
 export const SMALLER: Readonly<Record<string, readonly Edit[]>> = {
   'flush.ts: yield* state.log.append(entries) is not waited for': [appendEach],
   'sync.ts: yield* flushVolume(state, child) is left out': [cleanInsideOnly],
+  'hydrate.ts: yield* flushCut(state, volume) is left out': [lockAtOnce],
 };

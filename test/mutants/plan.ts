@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { FAULT_HISTORIES } from '../sim/fault-histories.ts';
+import { POOL_HISTORIES } from '../sim/pool-histories.ts';
 import { SCENARIOS } from '../sim/scenarios.ts';
 import { MUTANTS, type Mutant } from './mutants.ts';
 import { siteMutants } from './sites.ts';
@@ -17,7 +17,7 @@ export const hintsFile = path.join(import.meta.dirname, 'caught.json');
 /** Of each kind. */
 const SEEDS = 70;
 const SCENARIO_SEEDS = 8;
-const FAULT_SEEDS = 40;
+const POOL_SEEDS = 40;
 
 export const hints = (): Record<string, Caught> => JSON.parse(readFileSync(hintsFile, 'utf8'));
 
@@ -30,7 +30,7 @@ export const trialOf = ({ by, seed, scenario }: Trial): Trial => ({
 });
 
 /**
- * Seed by seed: histories that are written out, those of faults, and those by chance, short ones of the power-loss simulator and
+ * Seed by seed: histories that are written out, those that check their pool themselves, and those by chance, short ones of the power-loss simulator and
  * long ones of the model check.
  */
 export function allTrials(): Trial[] {
@@ -38,8 +38,8 @@ export function allTrials(): Trial[] {
   for (let seed = 1; seed <= SEEDS; seed++) {
     if (seed <= SCENARIO_SEEDS)
       for (const { by, name } of SCENARIOS) trials.push({ by, seed, scenario: name });
-    if (seed <= FAULT_SEEDS)
-      for (const { name } of FAULT_HISTORIES) trials.push({ by: 'fault', seed, scenario: name });
+    if (seed <= POOL_SEEDS)
+      for (const { name } of POOL_HISTORIES) trials.push({ by: 'pool', seed, scenario: name });
     trials.push({ by: 'power', seed }, { by: 'model', seed: 1000 + seed });
   }
   return trials;

@@ -16,6 +16,7 @@ const LEFT_OUT = [
   'op.flush',
   'flushVolume',
   'flushData',
+  'flushCut',
   'flushSource',
   'flushSources',
   'fillVolume',

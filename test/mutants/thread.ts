@@ -18,12 +18,12 @@ registerHooks({
 
 const { runHistory } = await import('../sim/history.ts');
 const { scenarioNamed } = await import('../sim/scenarios.ts');
-const { faultHistoryNamed } = await import('../sim/fault-histories.ts');
+const { poolHistoryNamed } = await import('../sim/pool-histories.ts');
 const { explore } = await import('../powerloss/explore.ts');
 
 function make({ by, seed, scenario }: Trial): void {
   if (by === 'power') explore({ seed, ...(scenario !== undefined && { scenario }) });
-  else if (by === 'fault') faultHistoryNamed(scenario!).play(seed);
+  else if (by === 'pool') poolHistoryNamed(scenario!).play(seed);
   else
     runHistory({
       seed,

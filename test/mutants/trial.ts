@@ -13,10 +13,10 @@ const core = path.resolve(import.meta.dirname, '../../src/core');
 const TRIAL_MAX_MS = 120_000;
 
 /**
- * `power`: all power cuts of a short history; `model`: a long one with random deaths; `fault`: one of a disk that fails.
+ * `power`: all power cuts of a short history; `model`: a long one with random deaths; `pool`: one that checks itself.
  * `scenario`: the name of the one that is written out.
  */
-export type Trial = { by: 'power' | 'model' | 'fault'; seed: number; scenario?: string };
+export type Trial = { by: 'power' | 'model' | 'pool'; seed: number; scenario?: string };
 
 /** What noticed the mutant, and what it said. */
 export type Caught = Trial & { said: string };

@@ -4,21 +4,12 @@
  */
 import { EIO } from '../../src/base/errors.ts';
 import { FaultyPool } from './faulty-pool.ts';
+import { type PoolHistory, poolHistory } from './pool-history.ts';
 
-export type FaultHistory = { name: string; play: (seed: number) => void };
+const history = (name: string, play: (pool: FaultyPool) => void): PoolHistory =>
+  poolHistory(name, (seed) => play(new FaultyPool(seed)));
 
-const history = (name: string, play: (pool: FaultyPool) => void): FaultHistory => ({
-  name,
-  play: (seed) => {
-    try {
-      play(new FaultyPool(seed));
-    } catch (error) {
-      throw new Error(`seed ${seed} of "${name}": ${(error as Error).message}`, { cause: error });
-    }
-  },
-});
-
-export const FAULT_HISTORIES: readonly FaultHistory[] = [
+export const FAULT_HISTORIES: readonly PoolHistory[] = [
   history('a snapshot that cannot have a grain is broken for good before the write is answered', (pool) => {
     pool.volume('v');
     pool.snapshot('s', 'v');
@@ -53,9 +44,3 @@ export const FAULT_HISTORIES: readonly FaultHistory[] = [
     },
   ),
 ];
-
-export function faultHistoryNamed(name: string): FaultHistory {
-  const found = FAULT_HISTORIES.find((one) => one.name === name);
-  if (found === undefined) throw new Error(`there is no history of faults ${JSON.stringify(name)}`);
-  return found;
-}

@@ -88,6 +88,23 @@ export const SCENARIOS: readonly Scenario[] = [
     }
   }),
 
+  scenario('power', 'a checkpoint comes between the mark of a write and the write', (s) => {
+    const source = s.volume(4);
+    const target = s.clone(source, 150);
+    for (let block = 0; block < 4; block++) {
+      s.settle();
+      s.write(source, block, 1);
+      s.until(() => s.logIsFlushed);
+      s.until(() => !s.logIsFlushed);
+      s.checkpoint();
+      s.wait();
+      s.flush(source);
+      s.quiet();
+      s.sync(target);
+      s.wait();
+    }
+  }),
+
   scenario('power', 'the log is cut while others commit, and what it had is written anew', (s) => {
     const source = s.volume(4);
     const others = [s.clone(source, 0), s.clone(source, 0)];

@@ -1,0 +1,117 @@
+/**
+ * Histories of a cut that is made and not told, because the flush of what it shows is slow; something else that depends on it is
+ * told meanwhile, and the power goes. Run by seed, by their test and on broken cores (test/mutants).
+ */
+import assert from 'node:assert/strict';
+import { EIO } from '../../src/base/errors.ts';
+import type { Plan } from '../../src/core/ops.ts';
+import { type PoolHistory, poolHistory } from './pool-history.ts';
+import { SmallPool } from './small-pool.ts';
+
+class CutPool extends SmallPool {
+  /** An incremental one. */
+  clone(name: string, source: string): void {
+    this.world.run(
+      name,
+      this.world.core.cloneVolume(source, { name, sizeBytes: 0, copyRate: 0, incremental: true }),
+    );
+  }
+
+  snapshotOf(source: string, name: string): Plan<unknown> {
+    return this.world.core.createSnapshots([{ name, source, copyRate: 0 }]);
+  }
+
+  /** `source` shows 2, and a cut of it is made and not told. */
+  begin(source: string, cut: Plan<unknown>): void {
+    const { core, runner, disk } = this.world;
+    this.write(source, 0, 2);
+    disk.slowFlushes.add(this.found(source).file.path);
+    const before = core['state'].counters.cuts;
+    let isTold = false;
+    runner.call('cut', cut, () => {
+      isTold = true;
+    });
+    runner.runUntil(() => core['state'].counters.cuts > before);
+    assert.equal(isTold, false, 'the flush of the source was meant to be slow');
+  }
+
+  afterPowerLoss(name: string): void {
+    this.world.losePower();
+    this.world.open();
+    assert.equal(this.read(name, 0), 2, `${name} shows something else after the power was lost`);
+  }
+}
+
+/** With a volume `v` of one block, which shows 1, and an incremental copy `c` of it. */
+const history = (name: string, play: (pool: CutPool) => void): PoolHistory =>
+  poolHistory(name, (seed) => {
+    const pool = new CutPool(seed);
+    pool.volume('v', 1, 1);
+    pool.clone('c', 'v');
+    play(pool);
+  });
+
+/** `ask`: makes a cut of `v` that `copy` shows. */
+const again = (what: string, copy: string, ask: (pool: CutPool) => Plan<unknown>): PoolHistory =>
+  history(`${what} is asked for again while its cut is not told`, (pool) => {
+    pool.begin('v', ask(pool));
+    pool.world.run('again', ask(pool));
+    pool.afterPowerLoss(copy);
+  });
+
+export const CUT_HISTORIES: readonly PoolHistory[] = [
+  history('a snapshot is made of a copy whose sync is not told', (pool) => {
+    pool.begin('v', pool.world.core.syncMapping('c'));
+    pool.snapshot('s', 'c');
+    assert.equal(pool.read('s', 0), 2);
+    pool.afterPowerLoss('s');
+  }),
+
+  history('a copy is synced with one whose own sync is not told', (pool) => {
+    pool.clone('d', 'c');
+    pool.begin('v', pool.world.core.syncMapping('c'));
+    pool.world.run('sync', pool.world.core.syncMapping('d'));
+    assert.equal(pool.read('d', 0), 2);
+    pool.afterPowerLoss('d');
+  }),
+
+  history(
+    'a snapshot is made of a copy whose sync is not told, and whose source has another content by then',
+    (pool) => {
+      const { core } = pool.world;
+      pool.clone('d', 'c');
+      pool.volume('w', 1, 1);
+      pool.world.run('stop', core.stopMapping('c'));
+      pool.world.run('delete', core.deleteMapping('c', false));
+      pool.world.run('create', core.createMapping({ name: 'm', source: 'w', target: 'c', copyRate: 0 }));
+      pool.begin('c', core.syncMapping('d'));
+      pool.world.run('start', core.startMappings(['m']));
+      // Its flush is of what has come to that place.
+      pool.snapshot('s', 'd');
+      pool.afterPowerLoss('s');
+    },
+  ),
+
+  again('a snapshot', 's', (pool) => pool.snapshotOf('v', 's')),
+  again('a clone', 'd', ({ world }) => world.core.cloneVolume('v', { name: 'd', sizeBytes: 0, copyRate: 0 })),
+  again('a sync', 'c', ({ world }) => world.core.syncMapping('c', 'request-1')),
+
+  history('the source cannot be flushed after a cut, and a newer one came after it', (pool) => {
+    const { core, runner, disk } = pool.world;
+    const { path } = pool.found('v').file;
+    pool.write('v', 0, 2);
+    disk.slowFlushes.add(path);
+    disk.faults.push({ kinds: ['flush'], path: new RegExp(path), errno: EIO, times: 9 });
+    const told: string[] = [];
+    for (const name of ['older', 'newer'])
+      runner.call(name, pool.snapshotOf('v', name), (error) => {
+        told.push(error === null ? name : (error as Error).message);
+      });
+    runner.runUntil(() => told.length === 2);
+    for (const message of told) assert.match(message, /failed/);
+    for (const name of ['older', 'newer']) {
+      assert.equal(runner.run('look', core.getVolume(name)).state, 'suspended', name);
+      assert.throws(() => pool.world.run('again', pool.snapshotOf('v', name)), /offline/);
+    }
+  }),
+];

@@ -1,0 +1,12 @@
+/** All of these histories, by name. */
+import { CUT_HISTORIES } from './cut-histories.ts';
+import { FAULT_HISTORIES } from './fault-histories.ts';
+import type { PoolHistory } from './pool-history.ts';
+
+export const POOL_HISTORIES: readonly PoolHistory[] = [...FAULT_HISTORIES, ...CUT_HISTORIES];
+
+export function poolHistoryNamed(name: string): PoolHistory {
+  const found = POOL_HISTORIES.find((one) => one.name === name);
+  if (found === undefined) throw new Error(`there is no history of a pool ${JSON.stringify(name)}`);
+  return found;
+}
