@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { crc32 } from 'node:zlib';
-import { ENOSPC, FlashCopyError, IoError } from '../base/errors.ts';
+import { EIO, ENOSPC, FlashCopyError, IoError } from '../base/errors.ts';
 import { TABLES } from '../core/rows.ts';
 import type { CatalogRow, DataThreadStart } from './messages.ts';
 import { damagedFrame } from './sqlite-wal.ts';
@@ -138,6 +138,33 @@ export function refuseDamagedWal(file: string): void {
   const place = damagedFrame(`${file}-wal`);
   if (place !== null)
     throw damaged(file, `${path.basename(file)}-wal at byte ${place} is damaged, and commits follow that`);
+}
+
+const CHUNK = 1024 * 1024;
+
+/**
+ * A dead engine's last commits may be in the WAL and not on the disk: it was killed before their flush, or that failed, and the
+ * kernel takes them for written (B3). They count from here on, so they are written once more and flushed.
+ */
+export function settleWal(file: string): void {
+  const wal = `${file}-wal`;
+  if (!fs.existsSync(wal)) return;
+  let fd = -1;
+  try {
+    fd = fs.openSync(wal, 'r+');
+    const bytes = Buffer.alloc(CHUNK);
+    for (let at = 0; ; ) {
+      const length = fs.readSync(fd, bytes, 0, CHUNK, at);
+      if (length === 0) break;
+      for (let done = 0; done < length; ) done += fs.writeSync(fd, bytes, done, length - done, at + done);
+      at += length;
+    }
+    fs.fsyncSync(fd);
+  } catch (error) {
+    throw new IoError(-((error as NodeJS.ErrnoException).errno ?? -EIO), 'write', wal);
+  } finally {
+    if (fd >= 0) fs.closeSync(fd);
+  }
 }
 
 /** Every row, those apart whose checksum or JSON is wrong. */

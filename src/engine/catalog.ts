@@ -32,6 +32,7 @@ import {
   rowsOf,
   SQLITE_FULL,
   type StoredRows,
+  settleWal,
   sumOf,
   told,
 } from './catalog-file.ts';
@@ -62,6 +63,7 @@ export class Catalog {
     if (fs.existsSync(file)) {
       withRoom(poolDir, () => refuseNewer(file, lastFormat(migrations)));
       refuseDamagedWal(file);
+      settleWal(file);
     }
     return told(file, () => new Catalog(poolDir, file, migrations));
   }

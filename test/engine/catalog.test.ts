@@ -1,6 +1,6 @@
 /** The catalog keeps its promises on a real file: durable, all or nothing, and never a guess about damage. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -54,6 +54,25 @@ describe('catalog', () => {
       { table: 'volume', key: 2, row: { name: 'c' } },
     ]);
     second.close();
+  });
+
+  it('writes what a dead engine left in the WAL once more, and flushes it, before it counts', () => {
+    const program = (...steps: string[]): string[] => {
+      const url = new URL('../../src/engine/catalog.ts', import.meta.url);
+      const opened = `const c = (await import('${url}')).Catalog.open('${dir}');`;
+      return ['--input-type=module', '-e', [opened, ...steps].join('\n')];
+    };
+    const commit = `c.commit([{ table: 'volume', key: 1, row: { name: 'a' } }]);`;
+    spawnSync(process.execPath, program(commit, `process.kill(process.pid, 'SIGKILL');`));
+    const { size } = fs.statSync(`${file}-wal`);
+    assert.ok(size > 0);
+    const trace = path.join(dir, 'trace');
+    const calls = 'trace=pwrite64,write,fsync,fdatasync';
+    execFileSync('strace', ['-f', '-qq', '-y', '-o', trace, '-e', calls, process.execPath, ...program()]);
+    const text = fs.readFileSync(trace, 'utf8');
+    const ofPool = text.split('\n').filter((line) => /catalog\.db(-wal)?>/.test(line) && line.includes('('));
+    assert.match(ofPool[0]!, new RegExp(`pwrite64\\(.*catalog.db-wal>, .*, ${size}, 0\\) = ${size}`));
+    assert.match(ofPool[1]!, /fsync\(.*catalog.db-wal>/);
   });
 
   it('carries a long WAL into the file between commits, and in none', () => {

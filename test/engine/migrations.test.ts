@@ -152,9 +152,14 @@ describe('A migration of the catalog', function () {
     // Killed when the WAL is to be flushed: all of it is written, and nothing of it has to be on the disk.
     const isOfWal = (call: string, name: RegExp): boolean =>
       name.test(call) && call.includes('catalog.db-wal>');
-    const first = calls.findIndex((call) => isOfWal(call, /\bpwrite64\(/));
-    const flush = calls.findIndex((call, i) => i > first && isOfWal(call, /\bf(data)?sync\(/));
-    assert.ok(first >= 0 && flush > first, calls.join('\n'));
+    const next = (from: number, name: RegExp): number =>
+      calls.findIndex((call, i) => i > from && isOfWal(call, name));
+    const SYNC = /\bf(data)?sync\(/;
+    // Before that, what was in it is written once more.
+    const settled = next(-1, SYNC);
+    const first = next(settled, /\bpwrite64\(/);
+    const flush = next(first, SYNC);
+    assert.ok(settled >= 0 && first > settled && flush > first, calls.join('\n'));
     assert.ok(!injected(place, `signal=SIGKILL:when=${flush + 1}`).opened);
     assert.equal(formatIn(place), FORMAT + 1, 'all of it is written');
     const written = fs.readFileSync(path.join(place, wal));
