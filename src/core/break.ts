@@ -3,7 +3,7 @@
  * source's class says `failWrite`, fails the write. Other targets are untouched.
  */
 import { FlashCopyError, IoError } from '../base/errors.ts';
-import { clean, differing, leaveTree } from './leave.ts';
+import { leaveTree } from './leave.ts';
 import { takeOffline } from './offline.ts';
 import type { Plan } from './ops.ts';
 import type { State } from './state.ts';
@@ -36,7 +36,7 @@ export function* breakTargets(
 export function* breakForSpace(state: State, target: Volume, error: Error): Plan<void> {
   if (target.removed) return;
   yield* takeOffline(state, target, `it cannot have what it needs: ${error.message}`);
-  if (yield* giveToReaders(state, target, true)) yield target.zero(0, target.grains * target.grain);
+  yield* giveToReaders(state, target, true);
 }
 
 /**
@@ -61,22 +61,28 @@ export function* forgetUnflushed(state: State, target: Volume): Plan<void> {
   if (!target.removed) yield* giveToReaders(state, target, false);
 }
 
-/** Those that read through it get their grains; then the log keeps nothing for it. False: the engine is being closed. */
-function* giveToReaders(state: State, target: Volume, punch: boolean): Plan<boolean> {
-  for (const reader of [...target.children]) {
-    try {
-      yield* clean(state, target, reader, differing(state, target), punch, true);
-    } catch (error) {
-      if (!(error instanceof FlashCopyError) || isOfCatalog(error)) throw error;
-      // It cannot take them, for want of room or because its file fails too: then it is what has to go first.
-      yield* breakForSpace(state, reader, error);
-    }
-  }
-  yield* leaveTree(state, target, punch);
+/** Those that read through it get their grains; then the log keeps nothing for it, and with `punch` the file neither. */
+function* giveToReaders(state: State, target: Volume, punch: boolean): Plan<void> {
+  const hasLeft = yield* leaveTree(state, target, punch, function* (reader, error) {
+    if (!(error instanceof FlashCopyError) || isOfCatalog(error)) throw error;
+    // It cannot take them, for want of room or because its file fails too: then it is what has to go first.
+    yield* breakForSpace(state, reader, error);
+  });
   // Not yet, where the engine is being closed: its readers still need it.
-  if (target.children.length > 0) return false;
-  state.log.forget(target);
-  return true;
+  if (hasLeft) yield* state.structure.run(forgetContent(state, target, punch));
+}
+
+/** Unless it has another content by now, or is gone. */
+function* forgetContent(state: State, target: Volume, punch: boolean): Plan<void> {
+  // A fill from the undo log that is under way ends before.
+  const lock = yield* target.locks.take(0, target.grains);
+  try {
+    if (target.removed || target.offline === '' || target.parent !== null) return;
+    state.log.forget(target);
+    if (punch) yield target.zero(0, target.grains * target.grain);
+  } finally {
+    target.locks.give(lock);
+  }
 }
 
 const isOfCatalog = (error: FlashCopyError): boolean => error instanceof IoError && error.action === 'commit';

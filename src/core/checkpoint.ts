@@ -18,28 +18,27 @@ import { breakForSpace, forgetUnflushed } from './break.ts';
 import { mergeEpochs } from './epochs.ts';
 import { fillVolume } from './fill.ts';
 import { flushData } from './flush.ts';
+import type { LogRecord } from './log-entry.ts';
 import { unsavedRows } from './offline.ts';
 import type { Plan, PoolFile, RowChange } from './ops.ts';
-import type { BitmapRow } from './rows.ts';
+import type { BitmapRow, LogMark, LogTail } from './rows.ts';
 import { put, removeFiles, type State, together } from './state.ts';
 import { REGION_GRAINS, type Volume } from './volume.ts';
 
 export function* checkpoint(state: State): Plan<void> {
-  yield* state.checkpoints.run(runCheckpoint(state, true));
+  const last = state.log.records.at(-1) ?? null;
+  // Not in turn with the others: where a volume has to be broken it waits for who changes the tree, who may wait for a turn here.
+  if (last !== null) yield* fillAll(state, last.seq);
+  yield* state.checkpoints.run(runCheckpoint(state, true, last));
 }
 
 /** Bits only: what is set now is durable afterwards. The log keeps its records. */
 export function* checkpointBits(state: State): Plan<void> {
-  yield* state.checkpoints.run(runCheckpoint(state, false));
+  yield* state.checkpoints.run(runCheckpoint(state, false, null));
 }
 
-function* runCheckpoint(state: State, withLog: boolean): Plan<void> {
-  // 1. The end.
-  const log = state.log;
-  const last = log.records.at(-1);
-  if (withLog && last !== undefined) yield* fillAll(state, last.seq);
-  // A volume that could not be filled keeps the log from being cut.
-  let cuts = withLog && last !== undefined && log.isFilled(last.seq);
+function* runCheckpoint(state: State, withLog: boolean, last: LogRecord | null): Plan<void> {
+  const { log } = state;
   // 3. to 5.
   const merged = withLog ? mergeEpochs(state) : { rows: [], files: [] };
   const jobs = dirtyBitmaps(state);
@@ -48,6 +47,7 @@ function* runCheckpoint(state: State, withLog: boolean): Plan<void> {
     for (let left = jobs; left.length > 0; left = jobs.filter((job) => !isCurrent(state, job)))
       yield* writeGenerations(state, left);
   } catch (error) {
+    notWritten(jobs);
     yield* removeFiles(
       state,
       jobs.flatMap((job) => (job.row === null ? [] : [nextFile(job.bitmap, job.row)])),
@@ -55,8 +55,7 @@ function* runCheckpoint(state: State, withLog: boolean): Plan<void> {
     throw error;
   }
   const written = jobs.filter((job) => job.row !== null && state.bitmaps.has(job.bitmap.id));
-  // A flush that failed has given the log something back.
-  cuts &&= log.isFilled(last!.seq);
+  const cuts = last !== null && canCut(state, last);
   const unsaved = unsavedRows(state);
   const changes: RowChange[] = [
     ...unsaved.map(({ row }) => row),
@@ -65,24 +64,51 @@ function* runCheckpoint(state: State, withLog: boolean): Plan<void> {
   ];
   const old: PoolFile[] = [...merged.files, ...jobs.flatMap((job) => unneededFiles(state, job))];
   // 6. One commit.
-  if (cuts) {
-    const next = log.records.find((r) => r.seq > last!.seq);
-    const tail = {
-      tailSeq: last!.seq + 1,
-      tailSlot: next !== undefined ? next.slot : log.head,
-      tailWritten: next !== undefined,
-      mark: last!.named ? { seq: last!.seq, slot: last!.slot } : undefined,
-      named: true,
-    };
-    yield* state.commitTail(changes, tail);
-  } else if (changes.length > 0) yield* state.commit(changes);
+  try {
+    if (cuts) yield* state.commitTail(changes, tailBehind(state, last));
+    else if (changes.length > 0) yield* state.commit(changes);
+  } catch (error) {
+    notWritten(written);
+    throw error;
+  }
   for (const { volume } of unsaved) state.unsaved.delete(volume);
   // Not before: should the process die, the next one has to know what is in no file.
   for (const job of written) if (!job.bitmap.dirty) job.bitmap.markClean();
   // 7. What nobody needs any more.
-  if (cuts) log.cut(last!.seq);
+  if (cuts) log.cut(last.seq);
   for (const job of jobs) job.volume.unpendChecked(job.sealed);
   yield* removeFiles(state, old);
+}
+
+/**
+ * A volume that could not be filled keeps the log from being cut, also where a flush that failed has given the log something back.
+ * Another checkpoint may have cut it meanwhile.
+ */
+const canCut = ({ log }: State, last: LogRecord): boolean =>
+  log.records.includes(last) && log.isFilled(last.seq);
+
+function tailBehind(state: State, last: LogRecord): LogTail {
+  const { log } = state;
+  const next = log.records.find((r) => r.seq > last.seq);
+  return {
+    tailSeq: last.seq + 1,
+    tailSlot: next !== undefined ? next.slot : log.head,
+    tailWritten: next !== undefined && next.failed !== true,
+    mark: markUpTo(state, last),
+    named: true,
+  };
+}
+
+/** The newest of those that are cut off which is known to be on the disk. */
+function markUpTo({ log, engine }: State, last: LogRecord): LogMark | undefined {
+  const written = log.records.findLast((r) => r.seq <= last.seq && r.failed !== true);
+  if (written === undefined) return engine.mark;
+  return written.named ? { seq: written.seq, slot: written.slot } : undefined;
+}
+
+/** The next checkpoint has to write them: what the log has of them is not to be cut off before. */
+function notWritten(jobs: Job[]): void {
+  for (const { bitmap, row } of jobs) if (row !== null) bitmap.dirty = true;
 }
 
 /** `row`: the one whose next generation has been written. */
@@ -97,8 +123,9 @@ const isCurrent = (state: State, job: Job): boolean => {
   return row === undefined || row === job.row || isGivenUp(job);
 };
 
-/** B3: bits that speak of a file whose flush failed are not made durable. */
-const isGivenUp = ({ isHeld, volume }: Job): boolean => isHeld && volume.unflushed;
+/** B3: the bits of a file whose flush failed matter to those who read through it. Who needs one that was not durable is offline. */
+const isGivenUp = ({ isHeld, volume }: Job): boolean =>
+  isHeld && volume.unflushed && volume.children.length === 0;
 
 /** The generation before, or, if the bitmap has gone meanwhile, the new one. */
 function unneededFiles(state: State, job: Job): PoolFile[] {
@@ -112,8 +139,10 @@ function dirtyBitmaps(state: State): Job[] {
   for (const volume of state.volumes.values()) {
     if (volume.removed) continue;
     const held = volume.held;
-    if (held !== null && !volume.unflushed && (held.dirty || volume.pending.length > 0))
-      jobs.push({ volume, bitmap: held, isHeld: true, sealed: [], row: null });
+    if (held !== null && (held.dirty || volume.pending.length > 0)) {
+      const job = { volume, bitmap: held, isHeld: true, sealed: [], row: null };
+      if (!isGivenUp(job)) jobs.push(job);
+    }
     for (const e of volume.epochs)
       if (e.bitmap.dirty && e.damaged !== true)
         jobs.push({ volume, bitmap: e.bitmap, isHeld: false, sealed: [], row: null });
@@ -130,18 +159,20 @@ function* writeGenerations(state: State, jobs: Job[]): Plan<void> {
 
 function* writeGeneration(state: State, job: Job): Plan<void> {
   const row = state.bitmaps.get(job.bitmap.id);
+  job.row = null;
   if (row === undefined || job.volume.removed) return;
-  if (job.isHeld) job.sealed = job.volume.seal();
+  const isFlushed = job.isHeld && !job.volume.unflushed;
+  job.sealed = isFlushed ? job.volume.seal() : [];
   const frozen = freezeFor(state, job);
   job.bitmap.dirty = false;
   try {
-    if (job.isHeld) yield* flushData(state, job.volume);
+    if (isFlushed) yield* flushData(state, job.volume);
     yield* writeBitmap(state, frozen, row.gen + 1);
   } catch (error) {
     job.bitmap.dirty = true;
     yield* removeFiles(state, [nextFile(job.bitmap, row)]);
     // The others go on.
-    if (job.volume.removed || isGivenUp(job)) return;
+    if (job.volume.removed || (isFlushed && job.volume.unflushed)) return;
     throw error;
   }
   job.row = row;

@@ -96,6 +96,8 @@ export function* readContent(
     } catch (error) {
       failure = error; // e.g. the file of a volume that was removed meanwhile: the recheck tells
     }
+    // Broken meanwhile, and out of the tree.
+    if (volume.held !== null && volume.parent === null) volume.checkOnline();
     const again = resolve(volume, first, end);
     if (same(segments, again)) {
       if (failure !== null) throw failure;

@@ -74,8 +74,8 @@ export class Core {
     state.unsaved.clear();
     yield* dropOrphans(state, input);
     // A cut that was made and not reported: what it shows may not be durable yet, and the next request would report it. Before
-    // the bits of its target: they speak of what was read from the source.
-    if (warm) yield* flushSources(state);
+    // the bits of its target: they speak of what was read from the source. Also without the shared words: the machine may have gone on.
+    yield* flushSources(state);
     // Bits that the dead process had set may not be durable; from here on `pending` has to tell the truth (H2).
     if (warm) yield* makeBitsDurable(state);
     // With the log itself: what is missing in its midst is not to concern those who come later.

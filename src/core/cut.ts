@@ -14,8 +14,9 @@ import type { EpochSeq, VolumeId } from '../base/brands.ts';
 import { assert } from '../base/errors.ts';
 import { bitmapFile } from './bitmap-file.ts';
 import { flushCut, flushVolume } from './flush.ts';
+import type { RangeLock } from './locks.ts';
 import { setOffline } from './offline.ts';
-import { type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
+import { op, type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
 import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
 import { drop, put, removeFiles, type State } from './state.ts';
 import { dataFile, type Epoch, Volume } from './volume.ts';
@@ -79,13 +80,19 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<void>
   for (const source of sources) yield* flushCut(state, source);
   // What they show is in a file that is not their source's any more afterwards.
   for (const target of taken) for (const reader of target.readers()) yield* flushCut(state, reader);
+  for (const { target, file, fresh } of members) if (!fresh) yield* sizeFile(target, file);
   const gated = [...sources, ...taken];
   // 2. The gates.
   const closedAt = state.clock.micros();
   for (const v of gated) v.gate.close();
+  for (const source of sources) source.adopting++;
   const files: PoolFile[] = [];
+  const locks: [Volume, RangeLock][] = [];
   try {
     for (const v of gated) yield* v.gate.drain();
+    // What comes to a file from the undo log does not come to another one.
+    for (const v of taken) locks.push([v, yield* v.locks.take(0, v.grains)]);
+    for (const source of sources) source.checkOnline();
     // 3. The commit.
     const cutAt = state.clock.now();
     const draft: Draft = new Map();
@@ -100,10 +107,19 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<void>
       files.push(...p.files);
     }
   } finally {
+    for (const [v, lock] of locks) v.locks.give(lock);
+    for (const source of sources) source.adopting--;
     for (const v of gated) v.gate.release();
     notePause(state, closedAt);
   }
   yield* removeFiles(state, files);
+}
+
+/** It was made before the others had their turn, and the target may have grown. */
+function* sizeFile({ row, grain, grains }: Volume, file: number): Plan<void> {
+  yield op.resize(dataFile(file), grains * grain, row.provisioning === 'thick');
+  // Before the row says so: a file that is shorter than its row says is a damaged one.
+  yield op.flush(dataFile(file));
 }
 
 export function notePause(state: State, closedAt: number): void {

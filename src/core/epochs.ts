@@ -84,7 +84,9 @@ export function mergeEpochs(state: State): { rows: RowChange[]; files: PoolFile[
     const kept: Epoch[] = [];
     for (const e of volume.epochs) {
       const before = kept.at(-1);
-      if (before === undefined || e.marks !== null || isSeparated(starts, before, e)) {
+      // B1: in memory a damaged one says that everything changed, and its file may be read again one day.
+      const isOwn = before === undefined || e.marks !== null || before.damaged === true || e.damaged === true;
+      if (isOwn || isSeparated(starts, before, e)) {
         kept.push(e);
         continue;
       }

@@ -4,6 +4,7 @@
  */
 import { PIECE_BYTES } from './hydrate.ts';
 import { SLOT } from './log-record.ts';
+import { notFlushedAgain } from './offline.ts';
 import { op, type Plan } from './ops.ts';
 import { type State, together } from './state.ts';
 import type { Volume } from './volume.ts';
@@ -67,6 +68,8 @@ function* fill(state: State, volume: Volume, first: number, end: number): Plan<v
       } finally {
         state.memory.give(block);
       }
+      // B3: its flush has failed meanwhile. The log's copies go on counting.
+      if (volume.unflushed) throw notFlushedAgain(volume);
       state.log.noteFilled(volume, g, stop - g);
       g = stop;
     }

@@ -8,22 +8,26 @@
  * B3: after a failed flush nothing of the file can be trusted: the volume goes offline, and is not flushed again.
  */
 import type { Bitmap } from './bitmap.ts';
+import type { LogEntry } from './log-entry.ts';
 import { ENTRIES_MAX } from './log-record.ts';
 import { flushFailed, notFlushedAgain } from './offline.ts';
 import { op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
-import type { LogEntry } from './undo-log.ts';
 import type { Volume } from './volume.ts';
 
 /** Entries of one append: leaves room for others in the same record. */
 const RUNS_PER_APPEND = Math.floor(ENTRIES_MAX / 4);
 
+type Run = { first: number; count: number };
+
 export function* flushVolume(state: State, volume: Volume): Plan<void> {
   const held = volume.held;
   const sealed = volume.seal();
+  // As they are now: a checkpoint may take them meanwhile, and leave waiting those of which the log has an older copy.
+  const runs = sealed.flatMap((bits) => [...bits.runs()]);
   yield* flushData(state, volume);
   if (sealed.length === 0 || held === null) return;
-  yield* logBits(state, volume, held, sealed);
+  yield* logBits(state, volume, held, runs);
   volume.unpend(sealed);
 }
 
@@ -43,33 +47,25 @@ export function* flushCut(state: State, target: Volume): Plan<void> {
 /** Step 2 alone. When it returns, no flush of the file has ever failed. */
 export function* flushData(state: State, volume: Volume): Plan<void> {
   if (volume.unflushed) throw notFlushedAgain(volume);
+  const { file } = volume;
   try {
-    yield op.flush(volume.file);
+    yield op.flush(file);
   } catch (error) {
-    flushFailed(state, volume, error as Error);
+    // Unless it has another file by now.
+    if (volume.file === file) flushFailed(state, volume, error as Error);
     throw error;
   }
   // Another one has failed meanwhile, and this one may have been told nothing of what that one lost.
   if (volume.unflushed) throw notFlushedAgain(volume);
 }
 
-function* logBits(state: State, volume: Volume, held: Bitmap, sealed: Bitmap[]): Plan<void> {
+function* logBits(state: State, volume: Volume, held: Bitmap, runs: Run[]): Plan<void> {
   let entries: LogEntry[] = [];
-  for (const bits of sealed) {
-    for (const run of [...bits.runs()]) {
-      entries.push({
-        volume,
-        bitmap: held,
-        first: run.first,
-        count: run.count,
-        block: null,
-        start: 0,
-        marks: null,
-      });
-      if (entries.length < RUNS_PER_APPEND) continue;
-      yield* state.log.append(entries);
-      entries = [];
-    }
+  for (const { first, count } of runs) {
+    entries.push({ volume, bitmap: held, first, count, block: null, start: 0, marks: null });
+    if (entries.length < RUNS_PER_APPEND) continue;
+    yield* state.log.append(entries);
+    entries = [];
   }
   if (entries.length > 0) yield* state.log.append(entries);
 }

@@ -11,6 +11,7 @@
 import { readContent, resolve, type Segment } from './content.ts';
 import { flushCut } from './flush.ts';
 import type { RangeLock } from './locks.ts';
+import { notFlushedAgain } from './offline.ts';
 import { op, type Plan, Signal } from './ops.ts';
 import type { State } from './state.ts';
 import type { Volume } from './volume.ts';
@@ -109,6 +110,8 @@ function* hydrate(state: State, volume: Volume, first: number, end: number): Pla
       const count = hole > 0 ? hole : Math.min(segment.count, PIECE_BYTES / volume.grain);
       if (hole > 0) yield* makeHole(volume, g, count);
       else yield* copyGrains(state, volume, g, count);
+      // B3: such a bit would never become durable.
+      if (volume.unflushed) throw notFlushedAgain(volume);
       held.setRange(g, count);
       volume.addPending(g, count);
       copied += count;

@@ -16,7 +16,7 @@ import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
 import { hydratePieces, nextPiece, type Piece } from './hydrate.ts';
 import type { RangeLock } from './locks.ts';
-import { type IoOp, op, type Plan, type PoolFile, type RowChange } from './ops.ts';
+import { type IoOp, op, type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
 import { bytesPerSecond, CLEAN_RATE } from './rate.ts';
 import { drop, put, removeFiles, type State } from './state.ts';
 import type { Volume } from './volume.ts';
@@ -30,19 +30,61 @@ const PUNCHES = 32;
 /** Given in one go while others are to have their turn, in seconds of the rate. */
 const MOMENT_S = 0.05;
 
-/** Afterwards the volume has no children and no parent. `punch`: its own data is not needed any more. */
-export function* leaveTree(state: State, leaver: Volume, punch: boolean): Plan<void> {
+/**
+ * Afterwards the volume has no children and no parent. `punch`: its own data is not needed any more. False: not yet, because
+ * the engine is being closed. Who wants the same meanwhile waits for it: the volume may have another content soon after.
+ * `cannotTake`: takes a child out of the tree to which something could not be given, or throws.
+ */
+export function* leaveTree(
+  state: State,
+  leaver: Volume,
+  punch: boolean,
+  cannotTake?: (child: Volume, error: Error) => Plan<void>,
+): Plan<boolean> {
+  const leaving = leaver.leaving ?? { over: new Signal(), isOver: false, hasLeft: false, error: null };
+  if (leaver.leaving !== null) {
+    while (!leaving.isOver) yield leaving.over;
+    if (leaving.error !== null) throw leaving.error;
+    return leaving.hasLeft;
+  }
+  leaver.leaving = leaving;
+  try {
+    leaving.hasLeft = yield* leaveNow(state, leaver, punch, cannotTake);
+  } catch (error) {
+    leaving.error = error;
+    throw error;
+  } finally {
+    leaver.leaving = null;
+    leaving.isOver = true;
+    state.runner.fire(leaving.over);
+  }
+  return leaving.hasLeft;
+}
+
+function* leaveNow(
+  state: State,
+  leaver: Volume,
+  punch: boolean,
+  cannotTake?: (child: Volume, error: Error) => Plan<void>,
+): Plan<boolean> {
   for (const child of [...leaver.children]) {
+    if (!leaver.children.includes(child)) continue; // it has left by itself
     // B3: it takes nothing any more, and what reads through it has to come from here.
     if (child.unflushed) {
-      yield* leaveTree(state, child, false);
-      if (child.children.length === 0) state.log.forget(child);
+      if (!(yield* leaveTree(state, child, false, cannotTake))) return false;
+      if (child.unflushed) state.log.forget(child);
       continue;
     }
-    yield* clean(state, leaver, child, differing(state, leaver), punch, true);
-    if (state.closing) return;
+    try {
+      yield* clean(state, leaver, child, differing(state, leaver), punch, true);
+    } catch (error) {
+      if (cannotTake === undefined) throw error;
+      yield* cannotTake(child, error as Error);
+    }
+    if (state.closing) return false;
   }
   yield* state.structure.run(cutLoose(state, leaver));
+  return true;
 }
 
 function* cutLoose(state: State, leaver: Volume): Plan<void> {
@@ -50,9 +92,11 @@ function* cutLoose(state: State, leaver: Volume): Plan<void> {
   // The children too: a grain that one has just written, and not flushed, it may still need from here (H2).
   const gated = [...(parent === null ? [] : [parent]), leaver, ...leaver.children];
   for (const v of gated) v.gate.close();
+  if (parent !== null) parent.adopting++;
   // A copy into it that is under way ends before it loses its parent.
   let lock: RangeLock | null = null;
   try {
+    if (leaver.removed) return;
     for (const v of gated) yield* v.gate.drain();
     // 2. What changed since.
     for (const child of leaver.children)
@@ -69,6 +113,7 @@ function* cutLoose(state: State, leaver: Volume): Plan<void> {
     yield* removeFiles(state, moved.files);
   } finally {
     if (lock !== null) leaver.locks.give(lock);
+    if (parent !== null) parent.adopting--;
     for (const v of gated) v.gate.release();
   }
 }
@@ -149,9 +194,24 @@ export function differing(state: State, leaver: Volume): Bitmap | null {
     bits.release();
     return null;
   }
+  // A snapshot is as large as its source was, and has nothing of its own.
+  if (!leaver.readOnly && !parent.readOnly) setBehindSource(state, source, newer.row.cut, leaver, bits);
   changedSince(source, mapping.row.cut, bits, newer.row.cut);
   changedSince(parent, parent.row.since, bits);
   return bits;
+}
+
+/**
+ * Behind their source's end two targets have what is their own, from whenever: no sync takes it away. The end as it was at the
+ * cut `since`: what has been added to the source from then on counts as changed.
+ */
+function setBehindSource(state: State, source: Volume, since: number, leaver: Volume, bits: Bitmap): void {
+  const later = new Bitmap(state.arena, VOLATILE_ID, source.grains);
+  changedSince(source, since, later);
+  let end = source.grains;
+  for (const run of later.runs()) if (run.first + run.count === source.grains) end = run.first;
+  later.release();
+  if (leaver.grains > end) bits.setRange(end, leaver.grains - end);
 }
 
 /** Give the child what it lacks and the leaver holds, within `only` (which is released). */
@@ -242,11 +302,11 @@ function* nextNeeded(leaver: Volume, child: Volume, from: number, only: Bitmap |
   return null;
 }
 
-/** Grains that every child holds durably are not needed in the leaver any more. */
+/** Grains that every child holds durably are not needed in the leaver any more. It is offline or deleted: who is about to hang on it knows. */
 function* punchGiven(state: State, leaver: Volume, from: number, to: number): Plan<void> {
   const punches: IoOp[] = [];
   const grain = leaver.grain;
-  for (let g = from; g < to; ) {
+  for (let g = from; g < to && leaver.adopting === 0; ) {
     let end = Math.min(to, g + 16 * 1024);
     for (const child of leaver.children) {
       const limit = Math.min(end, child.grains);

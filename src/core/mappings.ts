@@ -133,6 +133,12 @@ export function* startMappings(state: State, names: string[], request: string): 
       'InvalidArgument',
       'a source can take part once in a group that is started together',
     );
+  const both = members.find(({ target }) => members.some(({ source }) => source === target))?.target;
+  if (both !== undefined)
+    throw new FlashCopyError(
+      'InvalidArgument',
+      `${both.name} is a target and a source in this group, which has one instant: start one mapping after the other`,
+    );
   const made: number[] = [];
   try {
     for (const m of members) {
@@ -217,9 +223,18 @@ export function* stopMapping(state: State, name: string): Plan<Mapping> {
   const target = state.volumes.get(mapping.row.target)!;
   const whole = yield* state.structure.run(beginStop(state, mapping, target));
   if (whole) return mapping;
-  yield* leaveTree(state, target, true);
+  yield* leave(state, mapping, target);
   yield* state.structure.run(standAlone(state, mapping, target));
   return mapping;
+}
+
+/** Not while its readers still need it. */
+function* leave(state: State, mapping: Mapping, target: Volume): Plan<void> {
+  if (yield* leaveTree(state, target, true)) return;
+  throw new FlashCopyError(
+    'Unavailable',
+    `mapping ${mapping.row.name} could not end before the engine does: ask for it again when the engine is there`,
+  );
 }
 
 /** Whether the target holds everything, and the mapping is stopped. Otherwise it is `stopping`, and the target offline. */
@@ -285,7 +300,7 @@ export function* deleteMapping(state: State, name: string, force: boolean): Plan
       `mapping ${name} is ${mapping.row.state}: wait until it is copied, or delete it with force, and its target loses its content`,
     );
   if (['copying', 'copied', 'stopping'].includes(mapping.row.state)) yield* stopMapping(state, name);
-  if (target !== undefined && mapping.row.state === 'suspended') yield* leaveTree(state, target, true);
+  if (target !== undefined && mapping.row.state === 'suspended') yield* leave(state, mapping, target);
   yield* state.structure.run(forget(state, mapping, target));
 }
 
@@ -297,9 +312,15 @@ function* forget(state: State, mapping: Mapping, target: Volume | undefined): Pl
     yield* state.commit([drop('mapping', mapping.row.id)]);
     state.mappings.delete(mapping.row.id);
   } else {
-    yield* endMapping(state, mapping, target, null);
-    yield target.zero(0, target.grains * target.grain);
-    yield op.flush(target.file);
+    // A fill from the undo log that is under way ends before.
+    const lock = yield* target.locks.take(0, target.grains);
+    try {
+      yield* endMapping(state, mapping, target, null);
+      yield target.zero(0, target.grains * target.grain);
+      yield op.flush(target.file);
+    } finally {
+      target.locks.give(lock);
+    }
     // All of it has been written and flushed anew.
     target.broken = '';
     target.flushFailed = false;

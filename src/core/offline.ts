@@ -16,7 +16,7 @@ import type { Volume } from './volume.ts';
 
 /** Durably, or it throws and nothing has changed. */
 export function* takeOffline(state: State, volume: Volume, reason: string): Plan<void> {
-  if (volume.row.offline !== '') return;
+  if (volume.row.offline !== '' || volume.removed) return;
   const before = volume.broken;
   volume.broken = before === '' ? reason : before;
   try {
@@ -46,7 +46,7 @@ export function flushFailed(state: State, volume: Volume, error: Error): void {
 
 /** At once in memory, in the catalog as soon as it takes it. */
 export function setOffline(state: State, volume: Volume, reason: string): void {
-  if (volume.row.offline !== '' && !volume.unflushed) return;
+  if (volume.removed || (volume.row.offline !== '' && !volume.unflushed)) return;
   if (volume.broken === '') volume.broken = reason;
   state.unsaved.add(volume);
   const changes = offlineRows(state, volume);
@@ -64,7 +64,7 @@ export function setOffline(state: State, volume: Volume, reason: string): void {
 
 /** Returns when the catalog says that the volume is offline. */
 export function* saveOffline(state: State, volume: Volume): Plan<void> {
-  if (!state.unsaved.has(volume)) return;
+  if (volume.removed || !state.unsaved.has(volume)) return;
   yield* state.commit(offlineRows(state, volume));
   state.unsaved.delete(volume);
 }
@@ -73,7 +73,7 @@ export function* saveOffline(state: State, volume: Volume): Plan<void> {
 export const unsavedRows = (state: State): { volume: Volume; row: RowChange }[] =>
   state.unsaved
     .all()
-    .filter((volume) => state.volumes.get(volume.id) === volume)
+    .filter((volume) => state.volumes.get(volume.id) === volume && !volume.removed)
     .map((volume) => ({ volume, row: put('volume', { ...state.newestRow(volume) }) }));
 
 /** With the mapping that it is the target of. */
@@ -108,7 +108,8 @@ function lostReaders(volume: Volume): Volume[] {
   const lost: number[] = [];
   for (const bits of volume.pending)
     for (const run of bits.runs())
-      for (let g = run.first; g < run.first + run.count; g++) if (!volume.logged.has(g)) lost.push(g);
+      for (let g = run.first; g < run.first + run.count; g++)
+        if (!volume.logged.has(g) || volume.newer.has(g)) lost.push(g);
   return readersOf(volume, lost);
 }
 

@@ -68,9 +68,15 @@ function* remove(state: State, volume: Volume, files: PoolFile[]): Plan<void> {
   try {
     if (parent !== null) yield* parent.gate.drain();
     const gone = rowsOf(state, volume);
-    yield* state.commit(gone.rows);
-    files.push(...gone.files);
+    // From here on nobody puts a row of it behind this commit.
     volume.removed = true;
+    try {
+      yield* state.commit(gone.rows);
+    } catch (error) {
+      volume.removed = false;
+      throw error;
+    }
+    files.push(...gone.files);
     state.volumes.delete(volume.id);
     if (mapping !== undefined) state.mappings.delete(mapping.row.id);
     if (parent !== null) parent.children = parent.children.filter((c) => c !== volume);

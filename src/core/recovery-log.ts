@@ -4,13 +4,13 @@
  */
 import { FlashCopyError } from '../base/errors.ts';
 import type { Bitmap } from './bitmap.ts';
+import type { LogRecord } from './log-entry.ts';
 import { COPY, headerAt, type RecordEntry, SLOT } from './log-record.ts';
 import { type LogScan, placesAt, scanLog, withoutTornEnd } from './log-scan.ts';
 import { op, type Plan } from './ops.ts';
 import type { Damage } from './recovery-damage.ts';
 import type { LogTail } from './rows.ts';
 import type { State } from './state.ts';
-import type { LogRecord } from './undo-log.ts';
 import type { Volume } from './volume.ts';
 
 /** Of the log's last record, written again at once. */
@@ -72,11 +72,11 @@ function refuseOlderCatalog(state: State, scan: LogScan): void {
  */
 function* settleLast(state: State, scan: LogScan): Plan<void> {
   const { file } = state.log;
-  const isWiped = yield* wipeTorn(state, scan);
+  yield* wipeTorn(state, scan);
   const last = scan.records.at(-1);
   if (last !== undefined)
     yield* writeAgain(state, last.slot, last.header.headerBlocks + last.header.payloadSlots);
-  if (isWiped || last !== undefined) yield op.flush(file);
+  yield op.flush(file);
 }
 
 function* writeAgain({ log, memory }: State, slot: number, slots: number): Plan<void> {
@@ -96,22 +96,21 @@ function* writeAgain({ log, memory }: State, slot: number, slots: number): Plan<
  * The header of a record that was torn, and did not count. Left there, it could become whole by the next record of that number
  * being torn too, where that one's grains are the same: and would give a target grains that it has newer.
  */
-function* wipeTorn({ log, memory }: State, scan: LogScan): Plan<boolean> {
+function* wipeTorn({ log, memory }: State, scan: LogScan): Plan<void> {
   const block = memory.take(SLOT);
-  let isFound = false;
   try {
     for (const slot of placesAt(log, scan.head)) {
       if (isInUse(scan, slot)) continue;
       yield op.read(log.file, slot * SLOT, SLOT, block);
-      if (headerAt(block.bytes)?.seq !== scan.seq) continue;
+      // Zeros may be those of an engine that died before it had flushed them, or that could not.
+      const isZeros = block.bytes.subarray(0, SLOT).every((byte) => byte === 0);
+      if (!isZeros && headerAt(block.bytes)?.seq !== scan.seq) continue;
       block.bytes.fill(0);
       yield op.write(log.file, slot * SLOT, SLOT, block);
-      isFound = true;
     }
   } finally {
     memory.give(block);
   }
-  return isFound;
 }
 
 /** Whether a record lies there, or may lie there. */
@@ -156,11 +155,25 @@ function applyRecords(state: State, scan: LogScan, warm: boolean, damage: Damage
         const copy = { volume, bitmap, first: e.first, count: e.count, slot: payload + e.slot };
         record.copies.push(copy);
         adoptCopy(state, copy, warm);
-      } else if (!warm) state.log.noteFilled(volume, e.first, e.count);
+      } else if (!warm) {
+        state.log.noteFilled(volume, e.first, e.count);
+        volume.noteNewer(e.first, e.count);
+      }
     }
   }
+  if (!warm) return;
   // When all are known: the last one for a grain counts.
-  if (warm) for (const volume of state.volumes.values()) pendNewer(volume);
+  for (const volume of state.volumes.values()) pendNewer(volume);
+  dropUnowned(state);
+}
+
+/** Slots of a volume that went, or of what it held before, when the process died before it said so. */
+function dropUnowned({ volumes, arena, log }: State): void {
+  const owned = new Set<number>();
+  for (const { logged } of volumes.values())
+    for (const at of logged.values()) if ((at & 1) === 0) owned.add(at / 2);
+  for (let slot = 0; slot < log.slots; slot++)
+    if (arena.slotLive(slot) && !owned.has(slot)) arena.setSlot(slot, false);
 }
 
 function lostText(slot: number, seq: number, at: number, e: RecordEntry): string {
@@ -183,6 +196,8 @@ function adoptCopy(state: State, copy: LogRecord['copies'][number], warm: boolea
     const live = state.arena.slotLive(slot);
     volume.logged.set(g, slot * 2 + (live ? 0 : 1));
     if (live) volume.unfilled++;
+    if (live) volume.newer.delete(g);
+    else volume.newer.add(g);
   }
 }
 

@@ -98,7 +98,7 @@ function* scrubBitmaps(state: State, volume: Volume): Plan<void> {
   for (const bitmap of all) {
     const row = state.bitmaps.get(bitmap.id);
     if (row === undefined || row.gen === 0) continue;
-    const found = yield* wrongInFile(state, bitmap, row);
+    const found = yield* wrongInFile(state, bitmap, row, bitmap === volume.held);
     // It may have got another file, or have gone, meanwhile.
     if (found === null || state.bitmaps.get(bitmap.id) !== row || volume.removed) continue;
     const [, at] = /at byte (\d+)/.exec(found) ?? [];
@@ -113,10 +113,11 @@ function* scrubBitmaps(state: State, volume: Volume): Plan<void> {
   }
 }
 
-/** What is wrong with a bitmap's file, or null. */
-function* wrongInFile(state: State, bitmap: Bitmap, row: BitmapRow): Plan<string | null> {
+/** What is wrong with a bitmap's file, or null. That of an epoch may say too much (C2). */
+function* wrongInFile(state: State, bitmap: Bitmap, row: BitmapRow, isHeld: boolean): Plan<string | null> {
   let more = -1;
   const visit = (index: number, words: Uint32Array | null) => {
+    if (!isHeld) return;
     for (const bit of bitmap.lacking(index, words)) {
       if (row.patch.some(([first, count]) => bit >= first && bit < first + count)) continue;
       more = bit;

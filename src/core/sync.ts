@@ -23,11 +23,11 @@ import { changedSince, isAsked } from './epochs.ts';
 import { flushCut, flushVolume } from './flush.ts';
 import { hydratePieces, nextPiece } from './hydrate.ts';
 import { clean, differing } from './leave.ts';
+import type { LogEntry } from './log-entry.ts';
 import { ENTRIES_MAX } from './log-record.ts';
 import type { Plan, RowChange } from './ops.ts';
 import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
 import { drop, put, removeFiles, type State } from './state.ts';
-import type { LogEntry } from './undo-log.ts';
 import type { Epoch, Mapping, Volume } from './volume.ts';
 
 /** Runs that the patch of one bitmap row may have before the steps 1 to 3 are done once more. */
@@ -200,7 +200,11 @@ function* switchOver(
   const lock = yield* target.locks.take(0, target.grains);
   const late = changedIn(state, mapping, source, target);
   late.andNot(changed); // which is done, and may be much: the host waits
+  const parents = [source, target, target.parent!];
+  for (const v of parents) v.adopting++;
   try {
+    // One that is broken by now may have had grains punched out.
+    for (const v of [source, target]) v.checkOnline();
     const patch: [number, number][] = [];
     for (const run of next.bitmap.runs()) {
       const end = run.first + run.count;
@@ -217,6 +221,7 @@ function* switchOver(
   } finally {
     late.release();
     target.locks.give(lock);
+    for (const v of parents) v.adopting--;
   }
 }
 

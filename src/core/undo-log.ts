@@ -17,7 +17,7 @@
 import { crc32 } from 'node:zlib';
 import { assert, FlashCopyError } from '../base/errors.ts';
 import type { Arena } from './arena.ts';
-import type { Bitmap } from './bitmap.ts';
+import type { LogEntry, LogRecord } from './log-entry.ts';
 import {
   COPY,
   ENTRIES_MAX,
@@ -30,21 +30,9 @@ import {
   SET,
   SLOT,
 } from './log-record.ts';
-import { type Block, op, type Plan, PoolFile, type Runner, Signal, type Slice } from './ops.ts';
+import { op, type Plan, PoolFile, type Runner, Signal, type Slice } from './ops.ts';
 import type { Memory } from './ports.ts';
-import { type Epoch, noteMarked, type Volume } from './volume.ts';
-
-/** `block` null is SET. */
-export type LogEntry = {
-  volume: Volume;
-  bitmap: Bitmap;
-  first: number;
-  count: number;
-  block: Block | null;
-  start: number;
-  /** Not null: a region of this epoch is marked. The bits say "may have been written" and are not set in memory, where they are exact. */
-  marks: Epoch | null;
-};
+import { noteMarked, type Volume } from './volume.ts';
 
 type Ticket = {
   entries: LogEntry[];
@@ -52,16 +40,6 @@ type Ticket = {
   done: boolean;
   error: FlashCopyError | null;
   signal: Signal;
-};
-
-/** A record in the ring: which grains it carries, for filling and for cutting. */
-export type LogRecord = {
-  seq: number;
-  slot: number;
-  slots: number;
-  /** It says which pool it is of. */
-  named: boolean;
-  copies: { volume: Volume; bitmap: Bitmap; first: number; count: number; slot: number }[];
 };
 
 /** Never given away: what a record may leave unused at the ring's end, and room for bits that must go through. */
@@ -242,19 +220,39 @@ export class UndoLog {
       yield op.writev(this.file, slot * SLOT, slices);
       // 3. Durable: only now may anybody act on it.
       yield op.flush(this.file);
+    } catch (error) {
+      this.noteFailed(record);
+      throw error;
     } finally {
       this.memory.give(header);
     }
-    this.seq++;
     this.commits++;
-    this.head = (slot + record.slots) % this.slots;
-    this.records.push(record);
+    this.push(record);
     // 4. The grains are found in the log before their bits say that they are held.
     for (const c of record.copies) this.noteLogged(c);
     for (const e of entries)
       if (e.marks === null) e.bitmap.setRange(e.first, e.count);
       else noteMarked(e.marks, e.first);
     if (this.usedSlots * 2 > this.slots) this.onPressure();
+  }
+
+  private push(record: LogRecord): void {
+    this.seq++;
+    this.head = (record.slot + record.slots) % this.slots;
+    this.records.push(record);
+  }
+
+  /**
+   * The next engine may find the record and take it for whole. So what the owners of its grains get that is newer waits to be durable
+   * until a checkpoint has moved the tail behind it, and its number is not used again.
+   */
+  private noteFailed(record: LogRecord): void {
+    this.push({ ...record, failed: true });
+    for (const c of record.copies) {
+      const per = c.volume.grain / SLOT;
+      for (let i = 0; i < c.count; i++) c.volume.logged.set(c.first + i, (c.slot + i * per) * 2 + 1);
+      c.volume.noteNewer(c.first, c.count);
+    }
   }
 
   private describe(entries: LogEntry[], record: LogRecord, payload: number, slices: Slice[]): RecordEntry[] {
@@ -292,6 +290,7 @@ export class UndoLog {
       const slot = c.slot + i * per;
       this.arena.setSlot(slot, true);
       c.volume.logged.set(c.first + i, slot * 2);
+      c.volume.newer.delete(c.first + i);
       c.volume.unfilled++;
     }
   }
@@ -310,7 +309,7 @@ export class UndoLog {
   /** The data file cannot be trusted to have what it was filled with: the log's copies count again. */
   unfill(volume: Volume): void {
     for (const [g, at] of volume.logged) {
-      if ((at & 1) === 0) continue;
+      if ((at & 1) === 0 || volume.newer.has(g)) continue;
       this.arena.setSlot((at - 1) / 2, true);
       volume.logged.set(g, at - 1);
       volume.unfilled++;
@@ -321,6 +320,7 @@ export class UndoLog {
   forget(volume: Volume): void {
     for (const [, at] of volume.logged) if ((at & 1) === 0) this.arena.setSlot(at / 2, false);
     volume.logged.clear();
+    volume.newer.clear();
     volume.unfilled = 0;
   }
 
@@ -354,8 +354,11 @@ export class UndoLog {
     for (let i = 0; i < c.count; i++) {
       const at = c.volume.logged.get(c.first + i);
       if (at !== undefined && at >> 1 === c.slot + i * per) {
-        assert((at & 1) === 1, 'the log was cut before a grain was filled');
+        // Its flush has failed while the cut was being committed: what this record had was durable before.
+        if (c.volume.unflushed) this.noteFilled(c.volume, c.first + i, 1);
+        else assert((at & 1) === 1, 'the log was cut before a grain was filled');
         c.volume.logged.delete(c.first + i);
+        c.volume.newer.delete(c.first + i);
       }
     }
   }

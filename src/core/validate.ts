@@ -86,15 +86,27 @@ export function checkPair(state: State, source: Volume, target: Volume, self: Ma
     throw invalid(
       `target ${target.name} has a size of ${target.row.size} bytes, source ${source.name} of ${source.row.size}: grow the target first`,
     );
-  for (let v: Volume | null = source; v !== null; v = v.parent)
-    if (v === target)
-      throw invalid(`${target.name} is where ${source.name} still reads from: it cannot become its target`);
+  if (dependsOn(state, source, target))
+    throw invalid(`${target.name} is where ${source.name} still reads from: it cannot become its target`);
   const other = state.mappingOf(target);
   if (other !== undefined && other !== self)
     throw new FlashCopyError(
       'TargetInUse',
       `${target.name} is already the target of mapping ${other.row.name} (${other.row.state}): delete that mapping first`,
     );
+}
+
+/** Whether the volume reads through the other one, or would after a sync. */
+function dependsOn(state: State, volume: Volume, other: Volume): boolean {
+  const seen = new Set<Volume>([volume]);
+  for (const v of seen) {
+    if (v === other) return true;
+    if (v.parent !== null) seen.add(v.parent);
+    const row = state.mappingOf(v)?.row;
+    const source = row?.incremental === true && row.cut > 0 ? state.volumes.get(row.source) : undefined;
+    if (source !== undefined) seen.add(source);
+  }
+  return false;
 }
 
 export function checkIncremental(mapping: Mapping): void {

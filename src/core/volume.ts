@@ -64,6 +64,8 @@ export class Volume {
   pending: Bitmap[] = [];
   /** Grains with a record in the undo log that is not cut yet: slot * 2, + 1 when the data file has the grain too. */
   readonly logged = new Map<number, number>();
+  /** Of `logged`: the host has written them since, and the log's copies never count again. */
+  readonly newer = new Set<number>();
   /** How many of them live in the log only. */
   unfilled = 0;
   /** Oldest first; the last one may be open. */
@@ -89,6 +91,10 @@ export class Volume {
   flushFailed = false;
   /** Of a target: which cut it shows, until the source was flushed after it: the power may take that away. 0: durable. */
   unflushedCut = 0;
+  /** It is leaving the tree. */
+  leaving: Leaving | null = null;
+  /** How many are about to hang volumes on it, which may need what its present children do not: nothing is punched out of it. */
+  adopting = 0;
   private readonly arena: Arena;
 
   constructor(row: VolumeRow, runner: Runner, arena: Arena) {
@@ -157,6 +163,12 @@ export class Volume {
     return false;
   }
 
+  /** What the file has of these grains is newer than the undo log's copies. */
+  noteNewer(first: number, count: number): void {
+    if (this.logged.size === 0) return;
+    for (let g = first; g < first + count; g++) if (this.logged.has(g)) this.newer.add(g);
+  }
+
   /** Takes from `bits` the grains that are in the undo log only. */
   clearUnfilled(bits: Bitmap): void {
     for (const [g, at] of this.logged) if ((at & 1) === 0) bits.clearRange(g, 1);
@@ -209,6 +221,9 @@ export class Volume {
       throw new FlashCopyError('Suspended', `volume ${this.name} is offline: ${this.offline}`);
   }
 }
+
+/** A leave under way, and how it ended: `hasLeft` is false where the engine is being closed. */
+export type Leaving = { over: Signal; isOver: boolean; hasLeft: boolean; error: unknown };
 
 /** Pending bitmaps that a flush has taken. */
 const flushing = new WeakSet<Bitmap>();

@@ -17,11 +17,11 @@ import { breakTargets } from './break.ts';
 import { readContent } from './content.ts';
 import { flushVolume } from './flush.ts';
 import type { RangeLock } from './locks.ts';
+import type { LogEntry } from './log-entry.ts';
 import { SLOT } from './log-record.ts';
 import { saveOffline } from './offline.ts';
 import { type Block, op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
-import type { LogEntry } from './undo-log.ts';
 import { type Epoch, REGION_GRAINS, type Volume } from './volume.ts';
 
 /** Of one step: what a lock is held over, and what one undo log record takes. */
@@ -194,7 +194,9 @@ function* giveSome(state: State, volume: Volume, first: number, end: number): Pl
     try {
       if (failWrite) yield* fillFirst(entries);
       if (entries.length > 0) yield* state.log.append(entries);
-      if (failWrite) for (const e of entries) state.log.noteFilled(e.volume, e.first, e.count);
+      if (failWrite)
+        for (const e of entries)
+          if (e.block !== null && !e.volume.unflushed) state.log.noteFilled(e.volume, e.first, e.count);
     } finally {
       if (old !== null) state.memory.give(old);
     }
@@ -379,6 +381,7 @@ function* writeFilled(
 function noteHeld(state: State, volume: Volume, first: number, count: number): void {
   const logged = volume.hasLogged(first, count);
   if (logged) state.log.noteFilled(volume, first, count);
+  volume.noteNewer(first, count);
   if (volume.held === null) return;
   // Power loss after the next flush must find these grains in the file, not in the log or the parent.
   if (volume.held.setRange(first, count) > 0 || logged) volume.addPending(first, count);

@@ -8,15 +8,8 @@ import type { Plan } from '../../src/core/ops.ts';
 import { type PoolHistory, poolHistory } from './pool-history.ts';
 import { SmallPool } from './small-pool.ts';
 
-class CutPool extends SmallPool {
-  /** An incremental one. */
-  clone(name: string, source: string): void {
-    this.world.run(
-      name,
-      this.world.core.cloneVolume(source, { name, sizeBytes: 0, copyRate: 0, incremental: true }),
-    );
-  }
-
+/** Histories may make another end of it. */
+export class CutPool extends SmallPool {
   snapshotOf(source: string, name: string): Plan<unknown> {
     return this.world.core.createSnapshots([{ name, source, copyRate: 0 }]);
   }

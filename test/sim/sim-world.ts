@@ -160,19 +160,27 @@ export class SimWorld implements Machine {
 
   losePower(): void {
     this.disk.losePower();
+    this.forgetWords();
+    [this.runner, this.core] = this.engine();
+  }
+
+  /** The process is gone, and with it who kept the shared words. The machine goes on: what was written is there, flushed or not. */
+  loseWords(): void {
+    this.disk.processDeath();
+    this.forgetWords();
+    [this.runner, this.core] = this.engine();
+  }
+
+  private forgetWords(): void {
     this.words.fill(0);
     this.wordsSurvived = false;
-    [this.runner, this.core] = this.engine();
   }
 
   /** A clean end: everything is answered and closed. The words may or may not be kept. */
   close(keepWords: boolean): void {
     this.runner.run('close', this.core.close());
     this.disk.processDeath();
-    if (!keepWords) {
-      this.words.fill(0);
-      this.wordsSurvived = false;
-    }
+    if (!keepWords) this.forgetWords();
     [this.runner, this.core] = this.engine();
   }
 }

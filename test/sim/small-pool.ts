@@ -25,6 +25,19 @@ export class SmallPool {
     this.world.run(name, this.world.core.createSnapshots([{ name, source, copyRate: 0 }]));
   }
 
+  /** An incremental one, as large as its source or larger. */
+  clone(name: string, source: string, grains = 0): void {
+    const request = { name, sizeBytes: grains * BLOCK, copyRate: 0, incremental: true };
+    this.world.run(name, this.world.core.cloneVolume(source, request));
+  }
+
+  /** The copy gets all of what its source has. */
+  copyAll(name: string): void {
+    const { core, runner } = this.world;
+    this.world.run('rate', core.setCopyRate(name, 150));
+    runner.runUntil(() => core['state'].findMapping(name).row.state === 'copied');
+  }
+
   /** A plan for somebody who does not wait. */
   writing(name: string, grain: number, content: number | Uint8Array) {
     const bytes = typeof content === 'number' ? new Uint8Array(BLOCK).fill(content) : content;
@@ -49,6 +62,17 @@ export class SmallPool {
   awaitEmptyLog(): void {
     this.world.runner.runUntil(() => this.world.logIsEmpty);
     this.world.runner.runFor(100);
+  }
+
+  /** A checkpoint that was begun is over. */
+  awaitCheckpoint(): void {
+    this.world.runner.runUntil(() => !this.world.core['checkpointing']);
+  }
+
+  /** The power goes, and the next engine opens the pool. */
+  cutPower(): void {
+    this.world.losePower();
+    this.world.open();
   }
 
   found(name: string): Volume {

@@ -1,0 +1,139 @@
+/** Copies that break, for want of space or because their flush failed: what those keep that read through them. */
+import assert from 'node:assert/strict';
+import { EIO, ENOSPC } from '../../src/base/errors.ts';
+import { flushFailed } from '../../src/core/offline.ts';
+import { SmallPool } from '../sim/small-pool.ts';
+
+const SEEDS = 60;
+const HOT = 60;
+
+describe('A copy that is broken for want of space', () => {
+  it('gives what it has to a target that is being synced from it', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, disk, runner } = pool.world;
+      pool.volume('v', 4, 1);
+      pool.clone('c', 'v', 4);
+      pool.clone('t', 'c', 4);
+      pool.copyAll('t');
+      pool.write('c', 0, 5);
+      pool.write('v', 1, 6);
+      const path = new RegExp(pool.found('c').file.path);
+      disk.faults = [{ kinds: ['write'], path, errno: ENOSPC, times: Number.POSITIVE_INFINITY }];
+      pool.world.checkpoint();
+      let isSynced = false;
+      runner.call('sync', core.syncMapping('t'), (error) => {
+        isSynced = error === null;
+      });
+      runner.runFor(10_000);
+      assert.equal(pool.read('t', 0), isSynced ? 5 : 1, `seed ${seed}`);
+    }
+  });
+});
+
+describe('A copy whose flush failed', () => {
+  it('keeps what it held durably for those who read through it, also after a power cut', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { world } = pool;
+      pool.volume('v', 4, 1);
+      pool.clone('c', 'v', 4);
+      pool.snapshot('s', 'c');
+      pool.copyAll('c');
+      const path = new RegExp(pool.found('c').file.path);
+      world.disk.faults = [{ kinds: ['flush'], path, errno: EIO, times: 1 }];
+      world.checkpoint();
+      pool.awaitCheckpoint();
+      pool.write('v', 0, 2);
+      pool.flush('v');
+      assert.equal(pool.read('s', 0), 1, `seed ${seed}`);
+      pool.cutPower();
+      assert.equal(pool.read('s', 0), 1, `seed ${seed}, after a power cut`);
+    }
+  });
+
+  it('does not fall back to what the log had of a grain before the host wrote it', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { world } = pool;
+      pool.volume('v', 4, 1);
+      pool.clone('c', 'v', 4);
+      pool.write('v', 0, 2);
+      pool.write('c', 0, 3);
+      pool.snapshot('s', 'c');
+      const path = new RegExp(pool.found('c').file.path);
+      world.disk.faults = [{ kinds: ['flush'], path, errno: EIO, times: 1 }];
+      assert.throws(() => pool.flush('c'));
+      assert.equal(pool.read('s', 0), 3, `seed ${seed}`);
+    }
+  });
+
+  it('takes no grain any more that was under way, and nobody counts on having that', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= HOT / 2; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, runner } = pool.world;
+      pool.volume('v', 64, 1);
+      pool.snapshot('s', 'v');
+      pool.snapshot('c', 'v');
+      runner.runFor(100);
+      const c = pool.found('c');
+      pool.world.run('rate', core.setCopyRate('c', 90));
+      runner.runUntil(() => pool.world.disk.isUnderWay('write', c.file.path));
+      if (c.held!.count > 0) continue;
+      tried++;
+      flushFailed(core['state'], c, new Error('EIO'));
+      for (let grain = 0; grain < 64; grain++) runner.call('write', pool.writing('v', grain, 2), () => {});
+      runner.runUntilAnswered();
+      pool.flush('v');
+      pool.cutPower();
+      if (pool.found('s').offline !== '') continue;
+      for (let grain = 0; grain < 64; grain++)
+        assert.equal(pool.read('s', grain), 1, `grain ${grain}, seed ${seed}`);
+    }
+    assert.ok(tried > HOT / 8, `${tried} of ${HOT / 2}`);
+  });
+
+  it('has one broken that cannot take what it needs, at whatever distance, and the log is emptied', () => {
+    for (const errno of [EIO, ENOSPC])
+      for (let seed = 1; seed <= 6; seed++) {
+        const pool = new SmallPool(seed);
+        const { core, disk, runner } = pool.world;
+        pool.volume('v', 32, 1);
+        pool.snapshot('reader', 'v');
+        pool.snapshot('older', 'v');
+        for (let grain = 0; grain < 16; grain++) pool.write('v', grain, 2);
+        pool.world.checkpoint();
+        pool.awaitEmptyLog();
+        pool.snapshot('newer', 'v');
+        for (let grain = 16; grain < 32; grain++) pool.write('v', grain, 3);
+        const path = new RegExp(pool.found('reader').file.path);
+        disk.faults.push({ kinds: ['write', 'punch'], path, errno, times: Number.POSITIVE_INFINITY });
+        for (const name of ['newer', 'older']) flushFailed(core['state'], pool.found(name), new Error('EIO'));
+        runner.runFor(60_000);
+        assert.ok(pool.world.logIsEmpty, `seed ${seed}`);
+        assert.match(pool.found('reader').offline, /cannot have what it needs/);
+      }
+  });
+
+  it('does not keep the log from being emptied while its readers get what they need', () => {
+    const pool = new SmallPool(2);
+    const { core, runner } = pool.world;
+    pool.volume('v', 512, 1);
+    pool.clone('c', 'v');
+    pool.snapshot('s', 'c');
+    for (let grain = 0; grain < 512; grain += 2) pool.write('c', grain, 2);
+    pool.flush('c');
+    pool.world.checkpoint();
+    pool.awaitEmptyLog();
+    pool.volume('w', 4, 1);
+    pool.snapshot('ws', 'w');
+    pool.write('w', 0, 2);
+    const { path } = pool.found('s').file;
+    pool.world.disk.slowFlushes.add(path);
+    flushFailed(core['state'], pool.found('c'), new Error('EIO'));
+    assert.ok(!pool.world.logIsEmpty);
+    runner.runUntil(() => pool.world.logIsEmpty);
+    assert.ok(pool.found('c').children.length > 0, 'its readers have what they need already');
+  });
+});

@@ -1,0 +1,250 @@
+/** Volumes that leave the tree, deleted, stopped or broken: what those keep that read through them, and what comes between. */
+import assert from 'node:assert/strict';
+import { ENOSPC } from '../../src/base/errors.ts';
+import { breakForSpace } from '../../src/core/break.ts';
+import type { Plan } from '../../src/core/ops.ts';
+import { SmallPool } from '../sim/small-pool.ts';
+
+const GRAINS = 64;
+const SEEDS = 16;
+const HOT = 48;
+/** Of the machine, in which the broken target may still be leaving. */
+const STEPS = 25;
+
+/**
+ * A volume `v` that has changed at every other grain since the mapping `m` to `c` was started; `isRead`: an older snapshot `old`
+ * reads in `c` what was there.
+ */
+function copyOf(seed: number, isRead: boolean): SmallPool {
+  const pool = new SmallPool(seed);
+  const { core } = pool.world;
+  pool.volume('v', GRAINS, 1);
+  if (isRead) pool.snapshot('old', 'v');
+  pool.volume('c', GRAINS, 5);
+  const request = { name: 'm', source: 'v', target: 'c', copyRate: 0, incremental: true };
+  pool.world.run('map', core.createMapping(request));
+  pool.world.run('start', core.startMappings(['m']));
+  for (let grain = 0; grain < GRAINS; grain += 2) pool.write('v', grain, 2);
+  return pool;
+}
+
+const mapping = ({ world }: SmallPool) => world.core['state'].findMapping('m');
+
+function assertShows(pool: SmallPool, name: string, expected: (grain: number) => number, seed: number): void {
+  for (let grain = 0; grain < pool.found(name).grains; grain++)
+    assert.equal(pool.read(name, grain), expected(grain), `grain ${grain} of ${name}, seed ${seed}`);
+}
+
+describe('A mapping that is ended while the engine is being closed', () => {
+  for (const how of ['stopped', 'deleted'] as const)
+    it(`is not ${how}, and what snapshots read in its target stays`, () => {
+      for (let seed = 1; seed <= SEEDS; seed++) {
+        const pool = copyOf(seed, true);
+        const { world } = pool;
+        const { core, runner } = world;
+        let refusal: unknown = null;
+        const plan: Plan<unknown> = how === 'stopped' ? core.stopMapping('m') : core.deleteMapping('m', true);
+        runner.call(how, plan, (error) => {
+          refusal = error;
+        });
+        runner.runUntil(() => mapping(pool).row.state === 'stopping');
+        runner.call('close', core.close(), () => {});
+        runner.runUntilAnswered();
+        world.processDeath();
+        if (seed % 2 === 0) world.losePower();
+        world.open();
+        assertShows(pool, 'old', () => 1, seed);
+        assert.match((refusal as Error).message, /could not end before the engine does/);
+        world.run('again', world.core.deleteMapping('m', true));
+        assertShows(pool, 'old', () => 1, seed);
+      }
+    });
+});
+
+describe('A mapping that two ask to stop', () => {
+  it('can be started again when the first is answered', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= HOT; seed++) {
+      const pool = copyOf(seed, true);
+      const { core, runner } = pool.world;
+      const stopped: string[] = [];
+      for (const name of ['first', 'second']) {
+        runner.call(name, core.stopMapping('m'), () => void stopped.push(name));
+        runner.runUntil(() => mapping(pool).row.state === 'stopping');
+      }
+      runner.runUntil(() => stopped.length > 0);
+      if (stopped.length === 1) tried++;
+      pool.world.run('start', core.startMappings(['m']));
+      runner.runUntilAnswered();
+      assertShows(pool, 'c', (grain) => (grain % 2 === 0 ? 2 : 1), seed);
+      pool.write('v', 1, 3);
+      assert.equal(pool.read('c', 1), 1, `c shows what is written to v, seed ${seed}`);
+    }
+    assert.ok(tried > HOT / 4, `${tried} of ${HOT}`);
+  });
+});
+
+/**
+ * The snapshot `t` is being deleted, and its reader `o` is about to hang on `p`. Of the grains there `t` has half itself, so that `p`
+ * needs them for `o` only.
+ */
+function aboutToHang(seed: number): SmallPool | null {
+  const pool = new SmallPool(seed);
+  const { world } = pool;
+  const { core, runner, disk } = world;
+  const grains = 16;
+  pool.volume('v', grains, 1);
+  world.run('clone', core.cloneVolume('v', { name: 'o', sizeBytes: 0, copyRate: 0 }));
+  for (const name of ['t', 'p']) pool.snapshot(name, 'v');
+  for (let grain = 0; grain < grains - 1; grain++) pool.write('v', grain, 2);
+  world.run('rate', core.setCopyRate('t', 50));
+  const [o, t, p] = [pool.found('o'), pool.found('t'), pool.found('p')];
+  runner.runUntil(() => t.held === null || t.held.count >= grains / 2);
+  world.run('rate', core.setCopyRate('t', 0));
+  for (const name of ['t', 'p', 'o']) pool.flush(name);
+  if (t.parent !== p) return null;
+  // It is flushed before it hangs on another one, and has something to flush.
+  disk.slowFlushes.add(o.file.path);
+  runner.call('delete', core.deleteSnapshot('t'), () => {});
+  let isWriting = false;
+  while (o.parent === t && !(p.gate['closed'] > 0 && disk.isUnderWay('flush', o.file.path))) {
+    if (!isWriting) {
+      isWriting = true;
+      runner.call('write', pool.writing('o', 0, 9), () => {
+        isWriting = false;
+      });
+    }
+    runner.advanceOrFail();
+  }
+  return o.parent === t ? pool : null;
+}
+
+/** Its target's file does not take what comes there from the log. */
+function failOnce(pool: SmallPool): void {
+  const path = new RegExp(pool.found('c').file.path);
+  pool.world.disk.faults = [{ kinds: ['write'], path, errno: ENOSPC, times: 1 }];
+}
+
+function dieWhileBroken(pool: SmallPool): void {
+  const { world } = pool;
+  failOnce(pool);
+  world.checkpoint();
+  world.runner.runUntil(() => mapping(pool).row.state === 'suspended');
+  world.processDeath();
+  world.disk.faults = [];
+  world.open();
+  assert.notEqual(pool.found('c').parent, null);
+}
+
+/** `c` is a volume of its own again, and its host uses it. */
+function assertKeepsWrites(pool: SmallPool, seed: number): void {
+  const written = [...Array(GRAINS / 8).keys()].map((i) => i * 8);
+  for (const grain of written) pool.write('c', grain, 9);
+  pool.flush('c');
+  pool.world.runner.runFor(10_000);
+  for (const grain of written) assert.equal(pool.read('c', grain), 9, `grain ${grain}, seed ${seed}`);
+  assertShows(pool, 'old', () => 1, seed);
+}
+
+describe('A volume that is broken for want of space', () => {
+  it('keeps what they need who are about to read through it', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= HOT; seed++) {
+      const pool = aboutToHang(seed);
+      if (pool === null) continue;
+      tried++;
+      const { core, runner } = pool.world;
+      const full = new Error('no space left');
+      runner.call('break', breakForSpace(core['state'], pool.found('p'), full), () => {});
+      runner.runUntilAnswered();
+      assert.equal(runner.run('look', core.getVolume('o')).state, 'online');
+      assertShows(pool, 'o', (grain) => (grain === 0 ? 9 : 1), seed);
+    }
+    assert.ok(tried > HOT / 4, `${tried} of ${HOT}`);
+  });
+
+  it('is not emptied when its mapping was deleted meanwhile and it has a new content', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= HOT; seed++) {
+      const pool = copyOf(seed, true);
+      const { world } = pool;
+      failOnce(pool);
+      world.checkpoint();
+      world.runner.runUntil(() => mapping(pool).row.state === 'suspended');
+      for (let step = seed % STEPS; step > 0; step--) world.runner.advance();
+      if (pool.found('c').parent !== null) tried++;
+      world.run('delete', world.core.deleteMapping('m', true));
+      assertKeepsWrites(pool, seed);
+    }
+    assert.ok(tried > HOT / 4, `${tried} of ${HOT}`);
+  });
+
+  for (const [when, isAfterDeath] of [
+    ['while its mapping is being deleted', false],
+    ['again, by the next engine, while its mapping is being deleted', true],
+  ] as const)
+    it(`${when} is not emptied when it has a new content`, () => {
+      let tried = 0;
+      for (let seed = 1; seed <= HOT; seed++) {
+        const pool = copyOf(seed, true);
+        const { world } = pool;
+        if (isAfterDeath) dieWhileBroken(pool);
+        let isDeleted = false;
+        world.runner.call('delete', world.core.deleteMapping('m', true), () => {
+          isDeleted = true;
+        });
+        if (!isAfterDeath) world.runner.runUntil(() => mapping(pool).row.state === 'stopping');
+        failOnce(pool);
+        const failures = world.disk.injected.length;
+        world.checkpoint();
+        world.runner.runUntil(() => isDeleted);
+        tried += world.disk.injected.length - failures;
+        assertKeepsWrites(pool, seed);
+      }
+      assert.ok(tried > HOT / 4, `${tried} of ${HOT}`);
+    });
+});
+
+describe('A mapping that is deleted with force', () => {
+  it('leaves an empty volume, also while a checkpoint brings to it what it was to have', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= 2 * HOT; seed++) {
+      const pool = copyOf(seed, false);
+      const { world } = pool;
+      const { core, runner } = world;
+      let isOver = false;
+      runner.call('delete', core.deleteMapping('m', true), () => {
+        isOver = true;
+      });
+      for (let step = (seed * 7) % 200; step > 0 && !isOver; step--) runner.advance();
+      if (isOver) continue;
+      tried++;
+      world.checkpoint();
+      runner.runUntil(() => isOver);
+      for (let grain = 0; grain < 16; grain += 2) runner.call('write', pool.writing('c', grain, 9), () => {});
+      runner.runUntilAnswered();
+      pool.flush('c');
+      runner.runFor(5000);
+      assertShows(pool, 'c', (grain) => (grain < 16 && grain % 2 === 0 ? 9 : 0), seed);
+    }
+    assert.ok(tried > HOT / 6, `${tried} of ${2 * HOT}`);
+  });
+});
+
+describe('A copy that is larger than its source', () => {
+  it('gives its readers what it has behind the source when it leaves between them and another such copy', () => {
+    const pool = new SmallPool(1);
+    pool.volume('v', 4, 1);
+    pool.clone('a', 'v', 8);
+    pool.write('a', 6, 7);
+    pool.world.run('sync', pool.world.core.syncMapping('a'));
+    pool.clone('x', 'a', 8);
+    pool.clone('b', 'v', 8);
+    pool.write('b', 6, 9);
+    pool.world.run('sync', pool.world.core.syncMapping('b'));
+    assert.equal(pool.read('x', 6), 7);
+    pool.world.run('delete', pool.world.core.deleteVolume('a'));
+    pool.world.runner.runFor(10_000);
+    assert.equal(pool.read('x', 6), 7);
+  });
+});

@@ -1,0 +1,168 @@
+/** Starts of mappings: groups that cannot be started in one instant, and what goes on in the target while its file is another one. */
+import assert from 'node:assert/strict';
+import { EIO } from '../../src/base/errors.ts';
+import type { Plan } from '../../src/core/ops.ts';
+import { BLOCK } from '../sim/sim-file.ts';
+import { SmallPool } from '../sim/small-pool.ts';
+
+const SEEDS = 16;
+const HOT = 96;
+
+function map({ world }: SmallPool, name: string, source: string, target: string): void {
+  const request = { name, source, target, copyRate: 0, incremental: true };
+  world.run('map', world.core.createMapping(request));
+}
+
+describe('A group of mappings', () => {
+  it('of which one has the target of another as its source is refused, and everything stays as it was', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { core } = pool.world;
+      const shown = { s: 1, t: 2, u: 3, ts: 2 };
+      for (const name of ['s', 't', 'u'] as const) pool.volume(name, 4, shown[name]);
+      pool.snapshot('ts', 't');
+      map(pool, 'first', 's', 't');
+      map(pool, 'second', 't', 'u');
+      const group = seed % 2 === 0 ? ['first', 'second'] : ['second', 'first'];
+      assert.throws(() => pool.world.run('start', core.startMappings(group)), /t is a target and a source/);
+      for (const [name, byte] of Object.entries(shown))
+        for (let grain = 0; grain < 4; grain++) assert.equal(pool.read(name, grain), byte, name);
+    }
+  });
+});
+
+describe('A mapping that is started again', () => {
+  /** Grains that the source discards. */
+  const DISCARDED = 12;
+
+  function* stopAndStart({ world: { core } }: SmallPool): Plan<void> {
+    yield* core.stopMapping('m');
+    yield* core.startMappings(['m']);
+  }
+
+  it('shows nothing of the cut before, which a checkpoint was bringing to the file of the target', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= HOT; seed++) {
+      const pool = new SmallPool(seed);
+      const { world } = pool;
+      const { core, runner } = world;
+      pool.volume('v', 16, 1);
+      pool.volume('c', 16, 5);
+      map(pool, 'm', 'v', 'c');
+      world.run('start', core.startMappings(['m']));
+      world.run('discard', core.discard(pool.found('v'), 0, DISCARDED * BLOCK));
+      const { file } = pool.found('c');
+      let isOver = false;
+      runner.call('again', stopAndStart(pool), () => {
+        isOver = true;
+      });
+      for (let step = 3 + (seed % 8); step > 0; step--) runner.advance();
+      assert.equal(isOver, false);
+      world.checkpoint();
+      runner.runUntil(() => isOver);
+      runner.runFor(50);
+      if (pool.found('c').file !== file) tried++;
+      // Its grains are zeros now: it gets holes.
+      for (let grain = 0; grain < DISCARDED; grain++) pool.write('v', grain, 2);
+      for (let grain = 0; grain < DISCARDED; grain++)
+        assert.equal(pool.read('c', grain), 0, `grain ${grain}, seed ${seed}`);
+    }
+    assert.ok(tried > HOT / 2, `${tried} of ${HOT}`);
+  });
+});
+
+describe('A mapping that is started while its target grows', () => {
+  it('leaves the target a file of its size', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { world } = pool;
+      const { core, runner } = world;
+      pool.volume('v', 4, 1);
+      pool.volume('c', 4, 5);
+      map(pool, 'm', 'v', 'c');
+      const failures: unknown[] = [];
+      const told = (error: unknown): void => {
+        if (error !== null) failures.push(error);
+      };
+      runner.call('start', core.startMappings(['m']), told);
+      runner.call('grow', core.growVolume('c', 8 * BLOCK), told);
+      runner.runUntilAnswered();
+      assert.deepEqual(failures, []);
+      pool.write('c', 1, 9);
+      pool.flush('c');
+      if (seed % 2 === 0) world.losePower();
+      else world.close(false);
+      world.open();
+      assert.equal(pool.found('c').offline, '', `seed ${seed}`);
+      assert.equal(pool.read('c', 1), 9, `seed ${seed}`);
+    }
+  });
+
+  it('leaves it one that keeps its size when the power goes', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= HOT; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, runner } = pool.world;
+      pool.volume('v', 4, 1);
+      pool.volume('c', 4, 5);
+      map(pool, 'm', 'v', 'c');
+      const { file } = pool.found('c');
+      runner.call('grow', core.growVolume('c', 8 * BLOCK), () => {});
+      for (let step = seed % 12; step > 0; step--) runner.advance();
+      runner.call('start', core.startMappings(['m']), () => {});
+      runner.runUntilAnswered();
+      if (pool.found('c').file !== file) tried++;
+      pool.cutPower();
+      assert.equal(pool.found('c').offline, '', `seed ${seed}`);
+    }
+    assert.ok(tried > HOT / 2, `${tried} of ${HOT}`);
+  });
+});
+
+describe('A flush of what a target had before it was started', () => {
+  it('takes nothing offline that it shows now, where it fails', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= HOT; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, disk, runner } = pool.world;
+      pool.volume('v', 8, 1);
+      pool.volume('c', 8, 5);
+      map(pool, 'm', 'v', 'c');
+      const { file } = pool.found('c');
+      disk.faults.push({ kinds: ['flush'], path: new RegExp(file.path), errno: EIO, times: 1 });
+      disk.slowFlushes.add(file.path);
+      runner.call('start', core.startMappings(['m']), () => {});
+      for (let step = seed % 8; step > 0; step--) runner.advance();
+      runner.call('flush', core.flush(pool.found('c')), () => {});
+      runner.runUntilAnswered();
+      if (pool.found('c').file === file || disk.injected.length === 0) continue;
+      tried++;
+      assert.equal(pool.found('c').offline, '', `seed ${seed}`);
+    }
+    assert.ok(tried > HOT / 4, `${tried} of ${HOT}`);
+  });
+});
+
+describe('A volume', () => {
+  it('does not become the target of its own target that a sync would hang on it again', () => {
+    const pool = new SmallPool(1);
+    const { core } = pool.world;
+    pool.volume('v', 4, 1);
+    for (const name of ['a', 'c']) {
+      pool.clone(name, 'v');
+      pool.copyAll(name);
+    }
+    // It stands alone, and the older one stays where it is.
+    pool.world.run('stop', core.stopMapping('c'));
+    pool.write('v', 0, 2);
+    const request = { name: 'back', source: 'a', target: 'v', copyRate: 0, incremental: true };
+    const back = (): void => {
+      pool.world.run('create', core.createMapping(request));
+      pool.world.run('start', core.startMappings(['back']));
+      pool.world.run('sync', core.syncMapping('a'));
+      pool.read('v', 0);
+    };
+    assert.throws(back, /v is where a still reads from/);
+    assert.equal(pool.read('v', 0), 2);
+  });
+});
