@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 import { EIO, ENOSPC } from '../../src/base/errors.ts';
 import { FAULT_HISTORIES } from '../sim/fault-histories.ts';
+import { faultScenario } from '../sim/fault-scenario.ts';
 import { FaultyPool } from '../sim/faulty-pool.ts';
 import { BLOCK } from '../sim/sim-file.ts';
 
@@ -333,7 +334,7 @@ describe('Every single I/O of a busy pool may fail, and what is served after it 
   for (const { name, ...fault } of cases) {
     it(name, () => {
       let injected = 0;
-      for (let at = Number(only ?? 0); FaultyPool.scenario(at, { ...fault, skip: at }); at += step) {
+      for (let at = Number(only ?? 0); faultScenario(at, { ...fault, skip: at }); at += step) {
         injected += 1;
         if (only !== undefined) return;
       }

@@ -9,6 +9,7 @@
 import assert from 'node:assert/strict';
 import { type HistoryReport, runHistory } from '../sim/history.ts';
 import { SCENARIOS, scenarioNamed } from '../sim/scenarios.ts';
+import { SHAPES } from '../sim/shape.ts';
 
 const OPERATIONS = Number(process.env['OPERATIONS'] ?? 1000);
 const SEEDS = 108;
@@ -23,6 +24,11 @@ const FOUND = [700102, 700788, 700808, 700908, 700029, 700256];
 const FOUND_OPERATIONS = 2500;
 
 const SCENARIO_SEEDS = 4;
+
+/** Worlds of few volumes, synced with each other again and again. */
+const SMALL_WORLDS = ['CHAINED', 'MANY', 'RESTORE', 'COARSE'];
+const SMALL_SEEDS = 30;
+const SMALL_OPERATIONS = 400;
 
 const RANGES = 'changed ranges: compared';
 /** In so many histories the changed ranges of two snapshots have to have been what makes the one of the other. */
@@ -69,6 +75,15 @@ describe('The core shows what the naive model shows', () => {
       for (const seed of seeds) run(seed);
     });
   }
+
+  for (const name of SMALL_WORLDS)
+    it(`in histories of the shape ${name}`, () => {
+      const [operations, shape] = [SMALL_OPERATIONS, SHAPES[name]!];
+      for (let seed = 1; seed <= SMALL_SEEDS; seed++) {
+        const replay = `npm run hunt -- --seeds 1 --from ${seed} --operations ${operations} --shape ${name}`;
+        runHistory({ seed, operations, shape, replay });
+      }
+    });
 
   it('in histories that once found something', () => {
     for (const seed of FOUND) run(seed, FOUND_OPERATIONS);

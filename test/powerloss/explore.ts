@@ -11,7 +11,7 @@
 import { type History, runHistory } from '../sim/history.ts';
 import { Random } from '../sim/random.ts';
 import { scenarioNamed } from '../sim/scenarios.ts';
-import { CHAINED, SMALL } from '../sim/shape.ts';
+import { CHAINED, COARSE, MANY, RESTORE, type Shape, SMALL } from '../sim/shape.ts';
 import type { SimDisk } from '../sim/sim-disk.ts';
 import { SimFile } from '../sim/sim-file.ts';
 import { SimWorld, WORDS_FEW } from '../sim/sim-world.ts';
@@ -43,6 +43,9 @@ export type ExploreReport = {
 
 const OPERATIONS = 60;
 const CHAINED_ONE_IN = 4;
+/** Of so many seeds these have shapes of their own. */
+const SHAPES_IN = 16;
+const SHAPES: Readonly<Record<number, Shape>> = { 5: MANY, 7: RESTORE, 13: COARSE };
 /** One state of so many is recovered slowly: of those at the first power cut, and at the second. Few lead to many. */
 const NESTED_ONE_IN = [150, 50];
 /** Steps of recovery and what follows it. */
@@ -60,7 +63,7 @@ export function explore(options: ExploreOptions): ExploreReport {
       seed: options.seed,
       operations,
       ...(scenario !== undefined && { scenario }),
-      shape: options.seed % CHAINED_ONE_IN === 0 ? CHAINED : SMALL,
+      shape: shapeOf(options.seed),
       replay: command,
       prepare: (history) => new Explorer(history, report, options).begin(),
     });
@@ -69,6 +72,9 @@ export function explore(options: ExploreOptions): ExploreReport {
   }
   return report;
 }
+
+const shapeOf = (seed: number): Shape =>
+  SHAPES[seed % SHAPES_IN] ?? (seed % CHAINED_ONE_IN === 0 ? CHAINED : SMALL);
 
 /** As many states as were asked for. */
 class Enough extends Error {}

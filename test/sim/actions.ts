@@ -24,6 +24,7 @@ import {
 import { allocatedPages, checkAllocated } from './ranges-check.ts';
 import { BLOCK } from './sim-file.ts';
 
+/** `powerLost`: with the power or without, what memory knew of a cut that was not reported is lost. */
 type Outcome = { result: unknown; view: View; powerLost: boolean };
 
 export type Control = {
@@ -220,7 +221,7 @@ export function snapshotsOf(h: History, sources: ModelVolume[], requests: Create
   const names = requests.map((r) => `${r.name} of ${r.source}`).join(', ');
   let cuts: Cuts;
   return simple('snapshots', names, (core) => core.createSnapshots(requests), {
-    refusals: sources.some((s) => s.growing) ? [] : ['VolumeNotFound'],
+    refusals: sources.every((s) => s.growing) ? [] : ['VolumeNotFound'],
     begin: () => {
       cuts = new Cuts(h, sources);
     },
@@ -433,7 +434,7 @@ function exchange(h: History, kind: string, mappings: ModelMapping[], plan: Cont
         // A started target has another file; a mapping that has ended meanwhile tells nothing.
         if (kind === 'start') return view.volumes.get(target)?.file !== before.volumes.get(target)?.file;
         const info = view.mappings.get(mapping.name);
-        targets[i]!.unspecified = info === undefined;
+        targets[i]!.unspecified ||= info === undefined;
         return info !== undefined && info.cutAt !== before.mappings.get(mapping.name)?.cutAt;
       }).length;
       if (there !== 0 && there !== mappings.length) throw new Error(`half a group was started: ${name}`);

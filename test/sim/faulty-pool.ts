@@ -165,6 +165,35 @@ export class FaultyPool {
     if (error !== null) throw error;
   }
 
+  /** The target becomes a copy of the source, by a new mapping: a restore, say. */
+  start(name: string, source: string, target: string, copyRate: number): void {
+    const request = { name, source, target, copyRate, incremental: true };
+    const refused = this.#try(this.world.core.createMapping(request));
+    if (refused !== null) throw refused;
+    const shown = copyOf(this.#shows.get(source)!);
+    const loose = this.#mayShow.get(source)!;
+    const error = this.#try(this.world.core.startMappings([name]));
+    if (this.core.mappings().some((mapping) => mapping.name === name && mapping.cutAt !== 0)) {
+      this.#shows.set(target, shown);
+      this.#mayShow.set(target, copyOf(shown));
+      if (error !== null) addTo(this.#mayShow.get(target)!, loose);
+    }
+    if (error !== null) throw error;
+  }
+
+  /** Its target stands alone from then on. */
+  deleteMapping(name: string): void {
+    const error = this.#try(this.world.core.deleteMapping(name, false));
+    if (error !== null) throw error;
+  }
+
+  discard(name: string, first: number, count: number): void {
+    const { core } = this.world;
+    const error = this.#try(core.discard(core.volumeByName(name)!, first * BLOCK, count * BLOCK));
+    this.#changed(name, first, new Array<number>(count).fill(0), error);
+    if (error !== null) throw error;
+  }
+
   delete(name: string): void {
     const { core } = this.world;
     const isSnapshot = this.info(name).kind === 'snapshot';
@@ -278,64 +307,6 @@ export class FaultyPool {
         throw new Error(`${name} was lost with the power: ${this.info(name).error}`);
   }
 
-  /** Some of everything, with a fault in it. False: it was never met. */
-  static scenario(seed: number, fault: Fault): boolean {
-    const pool = new FaultyPool(1000 + (seed % 7));
-    const bystanders = ['calm', 'calm-s'];
-    for (const name of ['v', 'calm']) pool.volume(name);
-    pool.snapshot('calm-s', 'calm');
-    const files = bystanders.map((name) => pool.fileOf(name));
-    pool.fail(fault);
-    const acts: (() => void)[] = [
-      () => pool.volume('w'),
-      () => pool.snapshot('s1', 'v'),
-      () => pool.write('v', 3, 5),
-      () => pool.write('calm', 7, 2),
-      () => pool.clone('c', 'v', 150),
-      () => pool.write('v', 10, 20),
-      () => pool.snapshot('s2', 'v'),
-      () => pool.write('c', 12, 4),
-      () => pool.write('v', 5, 9),
-      () => pool.flush('v'),
-      () => pool.flush('c'),
-      () => pool.snapshot('cs', 'c'),
-      () => pool.write('v', 30, 10),
-      () => pool.sync('c'),
-      () => pool.write('v', 30, 3),
-      () => pool.write('c', 33, 3),
-      () => pool.grow('v', 72),
-      () => pool.delete('s1'),
-      () => pool.churnLog('v'),
-      () => pool.write('v', 60, 12),
-      () => pool.flush('v'),
-    ];
-    for (const act of acts) {
-      pool.attempt(act);
-      pool.wait(20);
-    }
-    if (pool.world.disk.injected.length === 0) return false;
-    const where = `fault ${seed}, ${pool.world.disk.injected[0]}`;
-    try {
-      pool.verify();
-      // All volumes have their old grains in the one log: one that cannot be read there may be anybody's.
-      const hit = pool.world.disk.injected.some(
-        (text) => text.startsWith('read log') || files.some((file) => text.includes(file)),
-      );
-      for (const name of hit ? [] : bystanders)
-        if (pool.info(name).state !== 'online')
-          throw new Error(`${name} is offline: ${pool.info(name).error}`);
-      pool.die();
-      pool.dieAndLosePower();
-      pool.settle();
-      pool.verify();
-    } catch (error) {
-      throw new Error(
-        `${where}: ${(error as Error).stack}\n${JSON.stringify(pool.world.log.slice(0, 6), null, 1)}`,
-      );
-    }
-    return true;
-  }
-
   #write(name: string, first: number, count: number): Error | null {
     const { core } = this.world;
     const volume = core.volumeByName(name);
@@ -346,13 +317,18 @@ export class FaultyPool {
     const words = new Uint32Array(block.bytes.buffer);
     tags.forEach((tag, i) => void words.fill(tag, (i * BLOCK) / 4, ((i + 1) * BLOCK) / 4));
     const error = this.#try(core.write(volume, first * BLOCK, count * BLOCK, block, 0));
+    this.#changed(name, first, tags, error);
+    return error;
+  }
+
+  /** What was there is gone only if that went well; a loss of power may bring it back. */
+  #changed(name: string, first: number, tags: readonly number[], error: Error | null): void {
     tags.forEach((tag, i) => {
       const cell = this.#shows.get(name)![first + i]!;
       if (error === null) cell.clear();
       cell.add(tag);
       this.#mayShow.get(name)![first + i]!.add(tag);
     });
-    return error;
   }
 
   #flush(name: string): Error | null {
@@ -373,6 +349,8 @@ export class FaultyPool {
       this.#shows.set(name, shown);
       this.#mayShow.set(name, copyOf(shown));
       if (error === null) this.#mayShow.set(source, copyOf(before));
+      // Not reported: it may have been cut before the source was flushed.
+      else addTo(this.#mayShow.get(name)!, this.#mayShow.get(source)!);
     }
     return error;
   }
@@ -395,6 +373,9 @@ export class FaultyPool {
 }
 
 const copyOf = (cells: Cells): Cells => cells.map((tags) => new Set(tags));
+
+const addTo = (cells: Cells, more: Cells): void =>
+  cells.forEach((tags, g) => void more[g]?.forEach((tag) => void tags.add(tag)));
 
 function told(error: Error | null, what: string): string {
   if (error === null) throw new Error(`${what} went well`);

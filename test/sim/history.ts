@@ -53,6 +53,10 @@ const LINES_KEPT = 60;
 /** How often the machine of a rehearsal is also asked for a sync of everything. */
 const SYNCED = 0.3;
 
+/** What a crash takes besides the process, the lesser first. */
+const LOSSES = ['nothing', 'words', 'power'] as const;
+type Loss = (typeof LOSSES)[number];
+
 type HostOp = {
   kind: 'write' | 'discard' | 'read' | 'flush';
   volume: ModelVolume;
@@ -101,8 +105,8 @@ export class History {
   told = 0;
   /** Everything is being deleted: what that does is in no model. */
   ending = false;
-  /** When the power went last. */
-  powerLostAt = 0;
+  /** When the shared words went last, with the power or without. */
+  wordsLostAt = 0;
   /** How likely a crash follows an operation. */
   private readonly crashes: number;
   private readonly tags = new Tags();
@@ -162,7 +166,9 @@ export class History {
   }
 
   advance(steps: number): void {
-    for (let i = 0; i < steps && this.world.runner.advance(); i++);
+    const { stepCheckpoints } = this.shape;
+    for (let i = 0; i < steps && this.world.runner.advance(); i++)
+      if (stepCheckpoints > 0 && this.random.chance(stepCheckpoints)) this.world.checkpoint();
   }
 
   private startOne(): void {
@@ -280,12 +286,8 @@ export class History {
       const writes = watch.writes.get(first + i);
       const options = [...optionsOf(cell), ...(writes?.map((write) => write.tag) ?? [])];
       if (!options.includes(seen)) this.wrong(volume, first + i, seen, options);
-      if (
-        cell instanceof Unknown &&
-        cell.options.includes(seen) &&
-        !writes?.some((write) => write.tag === seen)
-      )
-        cell.settle(seen);
+      const written = writes?.some((write) => write.tag === seen) === true;
+      if (cell instanceof Unknown && cell.options.includes(seen) && !written) cell.settle(seen);
     });
   }
 
@@ -458,18 +460,17 @@ export class History {
       this.quiet();
       return;
     }
-    let powerLost = kind === 'power';
     // Most of what can go wrong is in the middle of much.
     for (let n = this.random.int(8); n > 0; n--) this.startOne();
     this.advance(this.random.int(60));
-    this.pull(kind);
+    let lost = this.pull(kind);
     // It may happen again before the engine has opened the pool.
     while (!this.open(this.random.chance(0.3) ? this.random.int(300) : Number.POSITIVE_INFINITY)) {
       const again = this.random.chance(0.4) ? 'power' : 'death';
-      powerLost ||= again === 'power';
-      this.pull(again);
+      const more = this.pull(again);
+      if (LOSSES.indexOf(more) > LOSSES.indexOf(lost)) lost = more;
     }
-    this.afterCrash(powerLost);
+    this.afterCrash(lost);
     // What a new engine has not done yet shows when it dies soon.
     if (!this.random.chance(0.3)) return;
     for (let n = this.random.int(10); n > 0; n--) this.startOne();
@@ -477,12 +478,17 @@ export class History {
     this.crash();
   }
 
-  pull(kind: 'death' | 'power'): void {
-    this.note(kind);
-    if (kind === 'power') {
-      this.world.losePower();
-      this.powerLostAt = this.model.tick();
-    } else this.world.processDeath();
+  pull(kind: 'death' | 'power'): Loss {
+    const { wordsLost } = this.shape;
+    const words = kind === 'death' && wordsLost > 0 && this.random.chance(wordsLost);
+    const lost = kind === 'power' ? 'power' : words ? 'words' : 'nothing';
+    this.note(words ? 'death, words lost' : kind);
+    if (lost === 'power') this.world.losePower();
+    else if (lost === 'words') this.world.loseWords();
+    else this.world.processDeath();
+    if (lost !== 'nothing') this.wordsLostAt = this.model.tick();
+    if (words) this.count('words lost');
+    return lost;
   }
 
   /** Open the pool within so many steps; whether it was enough. */
@@ -495,8 +501,9 @@ export class History {
     return opened;
   }
 
-  afterCrash(powerLost: boolean): void {
+  afterCrash(lost: Loss): void {
     const view = this.view();
+    const powerLost = lost !== 'nothing';
     for (const control of this.controls) {
       const happened = control.happened(view);
       this.note(`  ${happened ? 'happened' : 'did not happen'}: ${control.name}`);
@@ -508,7 +515,7 @@ export class History {
     this.checkView();
     const host = [...this.host];
     this.host.clear();
-    if (powerLost) for (const volume of this.model.volumes.values()) this.adopt(volume);
+    if (lost !== 'nothing') for (const volume of this.model.volumes.values()) this.adopt(volume, lost);
     else for (const op of host) this.resend(op);
     this.checkLog();
   }
@@ -532,7 +539,7 @@ export class History {
         this.random = random;
         this.controls = new Set(controls);
         this.host = new Set(host);
-        this.afterCrash(true);
+        this.afterCrash('power');
         if (random.chance(SYNCED)) syncAll(this);
       } finally {
         this.machine = world;
@@ -544,8 +551,8 @@ export class History {
     });
   }
 
-  /** Compare with what a loss of power may have left, and take that from here on. */
-  private adopt(volume: ModelVolume): void {
+  /** Compare with what a loss of power, or of what memory knew of it, may have left, and take that from here on. */
+  private adopt(volume: ModelVolume, lost: Loss): void {
     if (volume.offline) {
       volume.adopt(volume.cells);
       return;
@@ -561,7 +568,8 @@ export class History {
       const cell = volume.cells[b]!;
       if (exact && cell instanceof Unknown) cell.settle(seen);
     });
-    volume.adopt(seenCells);
+    if (lost === 'words') volume.adoptUnflushed(seenCells, this.model.tick());
+    else volume.adopt(seenCells);
   }
 
   /** At the end: delete everything, and nothing is left behind. */

@@ -288,6 +288,23 @@ export class ModelVolume {
     this.pending.clear();
     this.watches.clear();
   }
+
+  /**
+   * After a loss of the shared words only: what was read is what is there, and what was not flushed may still go with the power. Of
+   * an untold cut all is durable.
+   */
+  adoptUnflushed(cells: Cell[], at: number): void {
+    for (const block of new Set([...this.unflushed.keys(), ...this.pending.keys()])) {
+      const before = this.unspecified ? [0, ...this.afterPowerLoss(block)] : this.afterPowerLoss(block);
+      const values = before.map((cell) => ({ cell, endedAt: 0 }));
+      this.unflushed.set(block, [...values, { cell: cells[block]!, endedAt: at }]);
+    }
+    this.cells = cells;
+    this.loose = false;
+    this.unspecified = false;
+    this.pending.clear();
+    this.watches.clear();
+  }
 }
 
 function note(watch: Watch, block: number, write: BlockWrite): void {

@@ -42,6 +42,12 @@ export class Random {
     return from[this.int(from.length)]!;
   }
 
+  /** The same in another order. */
+  shuffled<T>(from: readonly T[]): T[] {
+    const left = [...from];
+    return from.map(() => left.splice(this.int(left.length), 1)[0]!);
+  }
+
   /** One of the keys, each with the probability of its weight. */
   weighted<K extends string>(weights: Readonly<Record<K, number>>): K {
     const entries = Object.entries(weights) as [K, number][];

@@ -2,7 +2,7 @@
  * What changedRanges and allocatedRanges claim, against the naive model:
  *
  *   an older snapshot, with the changed ranges taken from a newer one (or from the volume), is the newer one
- *   no range covers a grain that nobody has written: unless the power went since, or the volume's content was exchanged
+ *   no range covers a grain that nobody has written: unless the power or the shared words went since, or the volume's content was exchanged
  *   outside the allocated ranges everything is zero
  */
 import type { Core } from '../../src/core/core.ts';
@@ -70,7 +70,7 @@ function compareChanged(h: History, base: ModelVolume, newer: ModelVolume): void
   const named = changedBlocks(h, base, newer).blocks;
   const line = base.cut!.of;
   const exact =
-    base.cut!.from > h.powerLostAt &&
+    base.cut!.from > h.wordsLostAt &&
     line.exchanges === base.cut!.exchanges &&
     h.model.volumes.has(line.name);
   const written = exact ? writtenBlocks(base, newer) : null;

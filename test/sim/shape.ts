@@ -24,10 +24,14 @@ export type Shape = {
   logBlocks: readonly number[];
   /** How likely a crash follows an operation. */
   crashes: readonly number[];
+  /** How likely a death of the process takes the shared words with it. */
+  wordsLost: number;
   /** Of shared memory. */
   words: number;
   /** How likely the log is brought home without need. */
   checkpoints: number;
+  /** The same after each single step of what goes on. */
+  stepCheckpoints: number;
   /** How likely a write in a target is left out. */
   targetsSpared: number;
   /** How likely a clone is made of a target, if there is one. */
@@ -52,14 +56,19 @@ export const LARGE: Shape = {
   lengths: { 4: 60, 16: 30, 256: 10 },
   logBlocks: [1400, 1830, 4096],
   crashes: [0.002, 0.01, 0.04],
+  wordsLost: 0,
   words: WORDS,
   checkpoints: 0,
+  stepCheckpoints: 0.001,
   targetsSpared: 0,
   cascades: 0,
   incremental: 0.5,
   deletesWhenFull: 0.5,
   weights: {},
 };
+
+/** Where many a death takes the shared words, and the machine goes on. */
+const UNKEPT: Shape = { ...LARGE, crashes: [0.01, 0.04], wordsLost: 0.4 };
 
 export const SMALL: Shape = {
   grains: [BLOCK, BLOCK, 2 * BLOCK],
@@ -73,8 +82,10 @@ export const SMALL: Shape = {
   lengths: { 1: 60, 3: 30, 8: 10 },
   logBlocks: [900],
   crashes: [0, 0.03, 0.08],
+  wordsLost: 0,
   words: WORDS_FEW,
   checkpoints: 0.05,
+  stepCheckpoints: 0,
   targetsSpared: 0,
   cascades: 0,
   incremental: 0.5,
@@ -107,4 +118,74 @@ export const CHAINED: Shape = {
     repeat: 0,
     allocated: 0,
   },
+};
+
+/** Several targets of each source, synced in any order while the host writes. */
+export const MANY: Shape = {
+  ...CHAINED,
+  volumesMax: 5,
+  controls: 0.35,
+  hostMax: 8,
+  lengths: { 1: 60, 3: 30, 6: 10 },
+  checkpoints: 0.05,
+  stepCheckpoints: 0.01,
+  targetsSpared: 0.5,
+  cascades: 0.3,
+  weights: {
+    ...CHAINED.weights,
+    snapshots: 15,
+    clone: 60,
+    grow: 8,
+    deleteVolume: 10,
+    rate: 10,
+    allocated: 4,
+    stop: 2,
+    deleteMapping: 3,
+  },
+};
+
+/** Mappings between what is there, started: a target becomes the source of its source. */
+export const RESTORE: Shape = {
+  ...MANY,
+  controls: 0.45,
+  hostMax: 6,
+  targetsSpared: 0.3,
+  cascades: 0.5,
+  weights: {
+    createVolume: 4,
+    snapshots: 10,
+    clone: 25,
+    createMapping: 60,
+    prepare: 4,
+    start: 70,
+    sync: 70,
+    stop: 10,
+    deleteMapping: 12,
+    rate: 10,
+    grow: 3,
+    deleteVolume: 8,
+    repeat: 0,
+    allocated: 2,
+  },
+};
+
+/** Grains that are larger than a block, and volumes that do not end with one. */
+export const COARSE: Shape = {
+  ...MANY,
+  grains: [4 * BLOCK],
+  grainsMax: () => 5,
+  growMax: 40,
+  cloneExtraMax: 9,
+  lengths: { 1: 50, 3: 30, 8: 20 },
+  cascades: 0.6,
+};
+
+export const SHAPES: Readonly<Record<string, Shape>> = {
+  LARGE,
+  UNKEPT,
+  SMALL,
+  CHAINED,
+  MANY,
+  RESTORE,
+  COARSE,
 };

@@ -115,9 +115,9 @@ export class Stage {
 
   /** The engine is killed and started again. */
   die(): void {
-    this.h.pull('death');
+    const lost = this.h.pull('death');
     this.h.open(Number.POSITIVE_INFINITY);
-    this.h.afterCrash(false);
+    this.h.afterCrash(lost);
   }
 
   /** From here on everything is faster than a flush of this volume. */

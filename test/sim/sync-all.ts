@@ -1,5 +1,5 @@
 /**
- * Syncs everything that can be synced, one after the other: each target then shows its source, and nobody else shows anything
+ * Syncs everything that can be synced, one after the other in any order: each target then shows its source, and nobody else shows anything
  * else than before. What was to be copied is in the change bitmaps: so this tells whether they have all of it.
  *
  * The model is not told: only for a machine that nobody goes on with.
@@ -10,7 +10,7 @@ import { BLOCK } from './sim-file.ts';
 
 export function syncAll(h: History): void {
   const shown = new Map<ModelVolume, number[]>();
-  const synced = [...h.model.mappings.values()].filter((mapping) => canSync(h, mapping));
+  const synced = h.random.shuffled([...h.model.mappings.values()].filter((mapping) => canSync(h, mapping)));
   if (synced.length === 0) return;
   for (const volume of h.model.volumes.values()) if (!volume.offline) shown.set(volume, contentOf(h, volume));
   for (const { name, source, target } of synced) {
