@@ -68,8 +68,9 @@ describe('catalog', () => {
     assert.ok(size > 0);
     const trace = path.join(dir, 'trace');
     const calls = 'trace=pwrite64,write,fsync,fdatasync';
-    execFileSync('strace', ['-f', '-qq', '-y', '-o', trace, '-e', calls, process.execPath, ...program()]);
-    const text = fs.readFileSync(trace, 'utf8');
+    execFileSync('strace', ['-ff', '-qq', '-y', '-o', trace, '-e', calls, process.execPath, ...program()]);
+    const texts = fs.globSync(`${trace}.*`).map((name) => fs.readFileSync(name, 'utf8'));
+    const text = texts.find((one) => one.includes('catalog.db-wal>'))!;
     const ofPool = text.split('\n').filter((line) => /catalog\.db(-wal)?>/.test(line) && line.includes('('));
     assert.match(ofPool[0]!, new RegExp(`pwrite64\\(.*catalog.db-wal>, .*, ${size}, 0\\) = ${size}`));
     assert.match(ofPool[1]!, /fsync\(.*catalog.db-wal>/);

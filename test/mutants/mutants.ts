@@ -135,7 +135,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a checkpoint names bits whose data was not flushed',
     file: 'checkpoint.ts',
-    find: 'if (job.isHeld) yield* flushData(state, job.volume);',
+    find: 'if (isFlushed) yield* flushData(state, job.volume);',
     replace: '',
   },
   {
@@ -153,7 +153,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a host flush does not flush the data (B2)',
     file: 'flush.ts',
-    find: 'yield op.flush(volume.file);',
+    find: 'yield op.flush(file);',
     replace: '',
   },
 ];
