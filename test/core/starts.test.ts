@@ -4,6 +4,7 @@ import { EIO } from '../../src/base/errors.ts';
 import type { Plan } from '../../src/core/ops.ts';
 import { BLOCK } from '../sim/sim-file.ts';
 import { SmallPool } from '../sim/small-pool.ts';
+import { START_HISTORIES } from '../sim/start-histories.ts';
 
 const SEEDS = 16;
 const HOT = 96;
@@ -97,26 +98,13 @@ describe('A mapping that is started while its target grows', () => {
       assert.equal(pool.read('c', 1), 9, `seed ${seed}`);
     }
   });
+});
 
-  it('leaves it one that keeps its size when the power goes', () => {
-    let tried = 0;
-    for (let seed = 1; seed <= HOT; seed++) {
-      const pool = new SmallPool(seed);
-      const { core, runner } = pool.world;
-      pool.volume('v', 4, 1);
-      pool.volume('c', 4, 5);
-      map(pool, 'm', 'v', 'c');
-      const { file } = pool.found('c');
-      runner.call('grow', core.growVolume('c', 8 * BLOCK), () => {});
-      for (let step = seed % 12; step > 0; step--) runner.advance();
-      runner.call('start', core.startMappings(['m']), () => {});
-      runner.runUntilAnswered();
-      if (pool.found('c').file !== file) tried++;
-      pool.cutPower();
-      assert.equal(pool.found('c').offline, '', `seed ${seed}`);
-    }
-    assert.ok(tried > HOT / 2, `${tried} of ${HOT}`);
-  });
+describe('When a mapping is started,', () => {
+  for (const { name, play } of START_HISTORIES)
+    it(name, () => {
+      for (let seed = 1; seed <= HOT; seed++) play(seed);
+    });
 });
 
 describe('A flush of what a target had before it was started', () => {

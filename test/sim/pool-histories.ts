@@ -2,8 +2,13 @@
 import { CUT_HISTORIES } from './cut-histories.ts';
 import { FAULT_HISTORIES } from './fault-histories.ts';
 import type { PoolHistory } from './pool-history.ts';
+import { START_HISTORIES } from './start-histories.ts';
 
-export const POOL_HISTORIES: readonly PoolHistory[] = [...FAULT_HISTORIES, ...CUT_HISTORIES];
+export const POOL_HISTORIES: readonly PoolHistory[] = [
+  ...FAULT_HISTORIES,
+  ...CUT_HISTORIES,
+  ...START_HISTORIES,
+];
 
 export function poolHistoryNamed(name: string): PoolHistory {
   const found = POOL_HISTORIES.find((one) => one.name === name);
