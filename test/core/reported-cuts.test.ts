@@ -4,7 +4,7 @@
  */
 import { CUT_HISTORIES } from '../sim/cut-histories.ts';
 
-const SEEDS = 20;
+const SEEDS = 40;
 
 describe('A cut is not told to be there before all that it shows is durable:', () => {
   for (const { name, play } of CUT_HISTORIES)

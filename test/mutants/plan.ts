@@ -19,7 +19,12 @@ const SEEDS = 70;
 const SCENARIO_SEEDS = 8;
 const POOL_SEEDS = 40;
 
-export const hints = (): Record<string, Caught> => JSON.parse(readFileSync(hintsFile, 'utf8'));
+/** Without those to histories that have another name by now. */
+export function hints(): Record<string, Caught> {
+  const names = new Set([...SCENARIOS, ...POOL_HISTORIES].map(({ name }) => name));
+  const all: [string, Caught][] = Object.entries(JSON.parse(readFileSync(hintsFile, 'utf8')));
+  return Object.fromEntries(all.filter(([, { scenario }]) => scenario === undefined || names.has(scenario)));
+}
 
 export const allMutants = (): Mutant[] => [...MUTANTS, ...siteMutants()];
 

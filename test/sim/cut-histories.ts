@@ -29,8 +29,11 @@ export class CutPool extends SmallPool {
   }
 
   afterPowerLoss(name: string): void {
-    this.world.losePower();
-    this.world.open();
+    const { disk } = this.world;
+    // What was not flushed is lost, all of it.
+    disk.processDeath();
+    for (const file of disk.files.values()) file.losePower(() => 'lost');
+    this.cutPower();
     assert.equal(this.read(name, 0), 2, `${name} shows something else after the power was lost`);
   }
 }
