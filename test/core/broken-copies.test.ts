@@ -103,8 +103,7 @@ describe('A copy whose flush failed', () => {
         pool.snapshot('reader', 'v');
         pool.snapshot('older', 'v');
         for (let grain = 0; grain < 16; grain++) pool.write('v', grain, 2);
-        pool.world.checkpoint();
-        pool.awaitEmptyLog();
+        pool.emptyLog();
         pool.snapshot('newer', 'v');
         for (let grain = 16; grain < 32; grain++) pool.write('v', grain, 3);
         const path = new RegExp(pool.found('reader').file.path);
@@ -124,8 +123,7 @@ describe('A copy whose flush failed', () => {
     pool.snapshot('s', 'c');
     for (let grain = 0; grain < 512; grain += 2) pool.write('c', grain, 2);
     pool.flush('c');
-    pool.world.checkpoint();
-    pool.awaitEmptyLog();
+    pool.emptyLog();
     pool.volume('w', 4, 1);
     pool.snapshot('ws', 'w');
     pool.write('w', 0, 2);

@@ -8,11 +8,6 @@ const HOT = 40;
 /** Grains of volumes, one of which keeps a checkpoint busy before it comes to the other. */
 const BUSY = 32;
 
-function emptyLog(pool: SmallPool): void {
-  pool.world.checkpoint();
-  pool.awaitEmptyLog();
-}
-
 describe('A checkpoint', () => {
   it('that could not write one bitmap writes the others again before it cuts the log', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
@@ -92,7 +87,7 @@ describe('A checkpoint', () => {
       for (const name of ['v', 'w']) pool.volume(name, 4, 1);
       pool.clone('c', 'v');
       pool.copyAll('c');
-      emptyLog(pool);
+      pool.emptyLog();
       pool.snapshot('s', 'w');
       for (const name of ['v', 'w']) {
         pool.write(name, 0, 2);
@@ -101,7 +96,7 @@ describe('A checkpoint', () => {
       const { id } = pool.found('w').open!.bitmap;
       const path = new RegExp(`^bitmaps/${id}\\.`);
       world.disk.faults = [{ kinds: ['create', 'write'], path, errno: ENOSPC, times: 1 }];
-      emptyLog(pool);
+      pool.emptyLog();
       assert.equal(world.disk.injected.length, 1);
       pool.cutPower();
       world.run('sync', world.core.syncMapping('c'));
@@ -147,9 +142,9 @@ describe('What a volume has recorded of its changes', () => {
       pool.snapshot('s', 'v');
       pool.write('v', 1, 3);
       pool.flush('v');
-      emptyLog(pool);
+      pool.emptyLog();
       pool.snapshot('s2', 'v');
-      emptyLog(pool);
+      pool.emptyLog();
       // Nobody asks what changed between the two snapshots any more: their times can become one.
       world.run('delete', world.core.deleteSnapshot('s'));
       const { volumes } = world.core['state'];
@@ -179,7 +174,7 @@ describe('What a volume has recorded of its changes', () => {
       pool.volume('v', 4, 1);
       pool.snapshot('s', 'v');
       pool.write('v', 0, 2);
-      emptyLog(pool);
+      pool.emptyLog();
       world.run('scrub', world.core.startScrub(2 ** 30, []));
       const state = world.core['state'];
       world.runner.runUntil(() => state.scrub?.state === 'done');

@@ -72,9 +72,6 @@ function surviveWithoutWords({ world }: SmallPool): void {
   world.open();
 }
 
-const awaitCopied = ({ world }: SmallPool): void =>
-  world.runner.runUntil(() => world.core['state'].findMapping('c').row.state === 'copied');
-
 describe('An engine that finds no shared words, on a machine that went on', () => {
   it('does not tell a cut to be there before all that it shows is durable', () => {
     for (let seed = 1; seed <= 2 * SEEDS; seed++) {
@@ -98,14 +95,13 @@ describe('An engine that finds no shared words, on a machine that went on', () =
         'clone',
         world.core.cloneVolume('v', { name: 'c', sizeBytes: 0, copyRate: 100, incremental: true }),
       );
-      awaitCopied(pool);
+      pool.awaitCopied('c');
       pool.begin('v', sync('request-1'));
       surviveWithoutWords(pool);
       world.run('again', sync('request-1'));
-      awaitCopied(pool);
+      pool.awaitCopied('c');
       pool.flush('c');
-      world.losePower();
-      world.open();
+      pool.cutPower();
       world.run('sync', sync('request-2'));
       assert.equal(pool.read('c', 0), pool.read('v', 0), `seed ${seed}`);
     }

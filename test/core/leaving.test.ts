@@ -21,8 +21,7 @@ function copyOf(seed: number, isRead: boolean): SmallPool {
   pool.volume('v', GRAINS, 1);
   if (isRead) pool.snapshot('old', 'v');
   pool.volume('c', GRAINS, 5);
-  const request = { name: 'm', source: 'v', target: 'c', copyRate: 0, incremental: true };
-  pool.world.run('map', core.createMapping(request));
+  pool.map('m', 'v', 'c');
   pool.world.run('start', core.startMappings(['m']));
   for (let grain = 0; grain < GRAINS; grain += 2) pool.write('v', grain, 2);
   return pool;

@@ -9,11 +9,6 @@ import { START_HISTORIES } from '../sim/start-histories.ts';
 const SEEDS = 16;
 const HOT = 96;
 
-function map({ world }: SmallPool, name: string, source: string, target: string): void {
-  const request = { name, source, target, copyRate: 0, incremental: true };
-  world.run('map', world.core.createMapping(request));
-}
-
 describe('A group of mappings', () => {
   it('of which one has the target of another as its source is refused, and everything stays as it was', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
@@ -22,8 +17,8 @@ describe('A group of mappings', () => {
       const shown = { s: 1, t: 2, u: 3, ts: 2 };
       for (const name of ['s', 't', 'u'] as const) pool.volume(name, 4, shown[name]);
       pool.snapshot('ts', 't');
-      map(pool, 'first', 's', 't');
-      map(pool, 'second', 't', 'u');
+      pool.map('first', 's', 't');
+      pool.map('second', 't', 'u');
       const group = seed % 2 === 0 ? ['first', 'second'] : ['second', 'first'];
       assert.throws(() => pool.world.run('start', core.startMappings(group)), /t is a target and a source/);
       for (const [name, byte] of Object.entries(shown))
@@ -49,7 +44,7 @@ describe('A mapping that is started again', () => {
       const { core, runner } = world;
       pool.volume('v', 16, 1);
       pool.volume('c', 16, 5);
-      map(pool, 'm', 'v', 'c');
+      pool.map('m', 'v', 'c');
       world.run('start', core.startMappings(['m']));
       world.run('discard', core.discard(pool.found('v'), 0, DISCARDED * BLOCK));
       const { file } = pool.found('c');
@@ -80,7 +75,7 @@ describe('A mapping that is started while its target grows', () => {
       const { core, runner } = world;
       pool.volume('v', 4, 1);
       pool.volume('c', 4, 5);
-      map(pool, 'm', 'v', 'c');
+      pool.map('m', 'v', 'c');
       const failures: unknown[] = [];
       const told = (error: unknown): void => {
         if (error !== null) failures.push(error);
@@ -115,7 +110,7 @@ describe('A flush of what a target had before it was started', () => {
       const { core, disk, runner } = pool.world;
       pool.volume('v', 8, 1);
       pool.volume('c', 8, 5);
-      map(pool, 'm', 'v', 'c');
+      pool.map('m', 'v', 'c');
       const { file } = pool.found('c');
       disk.faults.push({ kinds: ['flush'], path: new RegExp(file.path), errno: EIO, times: 1 });
       disk.slowFlushes.add(file.path);
@@ -143,9 +138,8 @@ describe('A volume', () => {
     // It stands alone, and the older one stays where it is.
     pool.world.run('stop', core.stopMapping('c'));
     pool.write('v', 0, 2);
-    const request = { name: 'back', source: 'a', target: 'v', copyRate: 0, incremental: true };
     const back = (): void => {
-      pool.world.run('create', core.createMapping(request));
+      pool.map('back', 'a', 'v');
       pool.world.run('start', core.startMappings(['back']));
       pool.world.run('sync', core.syncMapping('a'));
       pool.read('v', 0);

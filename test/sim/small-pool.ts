@@ -33,9 +33,19 @@ export class SmallPool {
 
   /** The copy gets all of what its source has. */
   copyAll(name: string): void {
+    this.world.run('rate', this.world.core.setCopyRate(name, 150));
+    this.awaitCopied(name);
+  }
+
+  awaitCopied(name: string): void {
     const { core, runner } = this.world;
-    this.world.run('rate', core.setCopyRate(name, 150));
     runner.runUntil(() => core['state'].findMapping(name).row.state === 'copied');
+  }
+
+  /** An incremental mapping, which is not started. */
+  map(name: string, source: string, target: string): void {
+    const request = { name, source, target, copyRate: 0, incremental: true };
+    this.world.run('map', this.world.core.createMapping(request));
   }
 
   /** A plan for somebody who does not wait. */
@@ -62,6 +72,12 @@ export class SmallPool {
   awaitEmptyLog(): void {
     this.world.runner.runUntil(() => this.world.logIsEmpty);
     this.world.runner.runFor(100);
+  }
+
+  /** A checkpoint brings everything in the log to its place. */
+  emptyLog(): void {
+    this.world.checkpoint();
+    this.awaitEmptyLog();
   }
 
   /** A checkpoint that was begun is over. */

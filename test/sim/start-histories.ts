@@ -12,8 +12,7 @@ export const START_HISTORIES: readonly PoolHistory[] = [
       const { core, runner } = pool.world;
       pool.volume('v', 4, 1);
       pool.volume('c', 4, 5);
-      const request = { name: 'm', source: 'v', target: 'c', copyRate: 0, incremental: true };
-      pool.world.run('map', core.createMapping(request));
+      pool.map('m', 'v', 'c');
       runner.call('grow', core.growVolume('c', 8 * BLOCK), () => {});
       for (let step = seed % 12; step > 0; step--) runner.advance();
       runner.call('start', core.startMappings(['m']), () => {});
