@@ -69,8 +69,7 @@ const WIPES: Record<string, (world: SmallPool['world'], slot: number) => boolean
 function keepsTarget(pool: SmallPool): boolean {
   const { world } = pool;
   pool.write('t', 1, 9);
-  world.checkpoint();
-  pool.awaitEmptyLog();
+  pool.emptyLog();
   const { commits } = world.core['state'].log;
   pool.flush('t');
   if (world.core['state'].log.commits > commits) return false;
@@ -128,8 +127,7 @@ describe('The ring of the undo log', () => {
         const pool = poolWithTarget(seed);
         const { world } = pool;
         // Nothing else is to be flushed.
-        world.checkpoint();
-        pool.awaitEmptyLog();
+        pool.emptyLog();
         const { head } = world.core['state'].log;
         tear(pool, 1, 'header');
         if (!wipe(world, head)) continue;
@@ -254,8 +252,7 @@ function failRecord(seed: number, isEmpty: boolean): SmallPool {
   const pool = poolWithTarget(seed);
   const { world } = pool;
   if (isEmpty) {
-    world.checkpoint();
-    pool.awaitEmptyLog();
+    pool.emptyLog();
   }
   world.disk.faults.push({ kinds: ['flush'], path: /^log$/, errno: EIO, times: 1 });
   assert.throws(() => pool.write('v', 1, 2), /flush/);
