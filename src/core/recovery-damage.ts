@@ -102,6 +102,16 @@ export class Damage {
       if (volume.parent === null || this.readsThroughBadFile(volume)) this.wait(volume, reason);
       else this.lose(volume, reason);
     for (const [volume, reason] of this.trackings) this.suspend(volume, reason);
+    this.suspendMappings();
+  }
+
+  /** The catalog may know of a target that it is offline, and not yet what follows from it. */
+  private suspendMappings(): void {
+    for (const m of this.state.mappings.values()) {
+      const offline = this.state.volumes.get(m.row.target)?.row.offline ?? '';
+      if (offline !== '' && (m.row.state === 'copying' || m.row.state === 'copied'))
+        m.row = { ...m.row, state: 'suspended', error: offline };
+    }
   }
 
   private lose(volume: Volume, reason: string): void {

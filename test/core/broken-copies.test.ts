@@ -52,6 +52,28 @@ describe('A copy whose flush failed', () => {
     }
   });
 
+  it('is not copied to any more by the next engine either, where only a checkpoint could record that', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, disk, log } = pool.world;
+      pool.volume('v', 4, 1);
+      pool.clone('c', 'v', 4);
+      pool.write('c', 0, 2);
+      const path = new RegExp(pool.found('c').file.path);
+      disk.faults = [
+        { kinds: ['flush'], path, errno: EIO, times: 1 },
+        { kinds: ['commit'], path: /^$/, errno: EIO, times: 1 },
+      ];
+      pool.world.runner.call('flush', core.flush(pool.found('c')), () => {});
+      pool.world.runner.runUntil(() => log.some((l) => l.message.startsWith('could not record')));
+      pool.emptyLog();
+      pool.cutPower();
+      const { row } = pool.world.core['state'].findMapping('c');
+      assert.equal(row.state, 'suspended', `seed ${seed}`);
+      assert.match(row.error, /a flush of its data failed/);
+    }
+  });
+
   it('does not fall back to what the log had of a grain before the host wrote it', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const pool = new SmallPool(seed);
