@@ -222,14 +222,15 @@ export class ModelVolume {
 
   private replaced(b: number, cell: Cell, own: Watch): Cell {
     this.unflushed.delete(b);
-    const last = own.writes.get(b)?.findLast((write) => write.endedAt !== PENDING || write.unsure);
-    if (last === undefined) return cell;
-    const mixed = new Unknown(cell, [last], null);
-    this.unflushed.set(b, [
-      { cell, endedAt: 0 },
-      { cell: mixed, endedAt: last.unsure ? 0 : last.endedAt },
-    ]);
-    return mixed;
+    const writes = own.writes.get(b)?.filter((write) => write.endedAt !== PENDING || write.unsure) ?? [];
+    if (writes.length === 0) return cell;
+    // Each may have come after the exchange, and not be durable.
+    const since = writes.map((write) => ({
+      cell: new Unknown(cell, [write], null),
+      endedAt: write.unsure ? 0 : write.endedAt,
+    }));
+    this.unflushed.set(b, [{ cell, endedAt: 0 }, ...since]);
+    return since.at(-1)!.cell;
   }
 
   private keptOrCleared(b: number, cell: Cell, at: number): Cell {
