@@ -25,7 +25,7 @@ export function* createVolume(state: State, request: CreateVolume): Plan<Volume>
   row.provisioning = request.provisioning ?? 'thin';
   row.cowFailure = request.cowFailure ?? 'breakSnapshot';
   label(row, request.labels);
-  const existing = yield* settledName(state, request.name);
+  const [existing] = yield* settledNames(state, [request.name]);
   if (existing !== undefined) return sameVolume(existing, row);
   const volume = reserveName(state, row);
   try {
@@ -48,11 +48,11 @@ function tooLarge(error: unknown, size: number): FlashCopyError | null {
   return new FlashCopyError('InvalidArgument', text, { cause: error });
 }
 
-/** Who has the name; a request for it that is under way is waited for. */
-function* settledName(state: State, name: string): Plan<Volume | undefined> {
+/** Who has the names, all at one time: as long as a request for one of them is under way, it is waited for. */
+function* settledNames(state: State, names: string[]): Plan<(Volume | undefined)[]> {
   for (;;) {
-    const volume = state.names.get(name);
-    if (volume === undefined || state.volumes.has(volume.id)) return volume;
+    const volumes = names.map((name) => state.names.get(name));
+    if (volumes.every((v) => v === undefined || state.volumes.has(v.id))) return volumes;
     yield state.nameSettled;
   }
 }
@@ -120,8 +120,10 @@ export function* createSnapshots(state: State, requests: CreateSnapshot[]): Plan
     label(row, r.labels);
     return row;
   });
-  for (const row of rows) yield* settledName(state, row.name);
-  const existing = rows.map((row) => state.names.get(row.name));
+  const existing = yield* settledNames(
+    state,
+    rows.map((row) => row.name),
+  );
   if (existing.every((v) => v !== undefined)) {
     const same = existing.map((v, i) => sameSnapshot(v, rows[i]!));
     for (const copy of same) yield* reportedCut(state, copy);
@@ -170,7 +172,7 @@ export function* cloneVolume(state: State, sourceName: string, request: CloneVol
   row.cowFailure = request.cowFailure ?? source.row.cowFailure;
   row.source = source.row.id;
   label(row, request.labels);
-  const existing = yield* settledName(state, request.name);
+  const [existing] = yield* settledNames(state, [request.name]);
   if (existing !== undefined) {
     const same = sameVolume(existing, row);
     yield* reportedCut(state, same);
