@@ -16,7 +16,9 @@ import type { Volume } from './volume.ts';
 
 /** Durably, or it throws and nothing has changed. */
 export function* takeOffline(state: State, volume: Volume, reason: string): Plan<void> {
-  if (volume.row.offline !== '' || volume.removed) return;
+  if (volume.removed) return;
+  // In memory it may be, and the catalog not have it yet.
+  if (volume.row.offline !== '') return yield* saveOffline(state, volume);
   const before = volume.broken;
   volume.broken = before === '' ? reason : before;
   try {

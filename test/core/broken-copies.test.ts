@@ -2,10 +2,19 @@
 import assert from 'node:assert/strict';
 import { EIO, ENOSPC } from '../../src/base/errors.ts';
 import { flushFailed } from '../../src/core/offline.ts';
+import type { VolumeRow } from '../../src/core/rows.ts';
+import type { Volume } from '../../src/core/volume.ts';
+import { BLOCK } from '../sim/sim-file.ts';
 import { SmallPool } from '../sim/small-pool.ts';
 
 const SEEDS = 60;
 const HOT = 60;
+
+/** The file of this volume. */
+const fileOf = ({ file }: Volume): RegExp => new RegExp(`^${file.path.replace('.', '\\.')}$`);
+
+const inCatalog = ({ world }: SmallPool, volume: Volume): VolumeRow =>
+  JSON.parse(world.disk.catalog.get(`volume ${volume.id}`)!) as VolumeRow;
 
 describe('A copy that is broken for want of space', () => {
   it('gives what it has to a target that is being synced from it', () => {
@@ -155,5 +164,26 @@ describe('A copy whose flush failed', () => {
     assert.ok(!pool.world.logIsEmpty);
     runner.runUntil(() => pool.world.logIsEmpty);
     assert.ok(pool.found('c').children.length > 0, 'its readers have what they need already');
+  });
+
+  it('is offline in the catalog before a write is answered that could give it nothing', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { world } = pool;
+      pool.volume('v', 4, 1);
+      pool.snapshot('s', 'v');
+      pool.write('v', 0, 2);
+      pool.emptyLog();
+      pool.write('v', 3, 2);
+      const s = pool.found('s');
+      world.disk.faults = [
+        { kinds: ['flush'], path: fileOf(s), errno: EIO, times: 1 },
+        { kinds: ['read'], path: fileOf(pool.found('v')), offset: BLOCK, errno: EIO, times: 9 },
+      ];
+      world.checkpoint();
+      world.runner.runUntil(() => s.offline !== '');
+      pool.write('v', 1, 9);
+      assert.match(inCatalog(pool, s).offline, /a flush of its data failed/, `seed ${seed}`);
+    }
   });
 });
