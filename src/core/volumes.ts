@@ -6,7 +6,7 @@ import { EFBIG, FlashCopyError, IoError } from '../base/errors.ts';
 import type { CloneVolume, CreateSnapshot, CreateVolume, Labels } from '../base/model.ts';
 import { startCopyLoop } from './copy-loop.ts';
 import { cut, type Member } from './cut.ts';
-import { flushCut } from './flush.ts';
+import { flushCut, flushData } from './flush.ts';
 import { op, type Plan } from './ops.ts';
 import { COPY_RATE_DEFAULT } from './rate.ts';
 import type { MappingRow, VolumeRow } from './rows.ts';
@@ -295,7 +295,7 @@ function* grow(state: State, volume: Volume, size: number): Plan<void> {
   try {
     yield op.resize(volume.file, fileSize(size, volume.grain), volume.row.provisioning === 'thick');
     // Before the row says so: a file that is shorter than its row says is a damaged one.
-    yield op.flush(volume.file);
+    yield* flushData(state, volume);
   } catch (error) {
     throw tooLarge(error, size) ?? error;
   }
