@@ -3,8 +3,9 @@
  * source's class says `failWrite`, fails the write. Other targets are untouched.
  */
 import { FlashCopyError, IoError } from '../base/errors.ts';
+import { flushVolume } from './flush.ts';
 import { leaveTree } from './leave.ts';
-import { takeOffline } from './offline.ts';
+import { saveOffline, takeOffline } from './offline.ts';
 import type { Plan } from './ops.ts';
 import type { State } from './state.ts';
 import type { Volume } from './volume.ts';
@@ -19,7 +20,12 @@ export function* breakTargets(
 ): Plan<void> {
   if (source.row.cowFailure === 'failWrite') throw error;
   for (const target of targets) {
-    if (grain >= target.grains || target.holds(grain, 1)) continue;
+    if (grain >= target.grains) continue;
+    if (target.holds(grain, 1)) {
+      // Also below one that is broken: the power may take its bit, and what it would read then is the host's write.
+      if (!target.holdsDurably(grain, 1)) yield* makeDurable(state, source, target);
+      continue;
+    }
     yield* takeOffline(
       state,
       target,
@@ -27,6 +33,16 @@ export function* breakTargets(
     );
     yield* breakTargets(state, source, target.children, grain, error);
   }
+}
+
+/** H2 for the child's bits. B4: where its flush fails it is offline, durably, and those that need what it held are too. */
+export function* makeDurable(state: State, volume: Volume, child: Volume): Plan<void> {
+  try {
+    if (!child.unflushed) yield* flushVolume(state, child);
+  } catch (error) {
+    if (!child.unflushed || volume.row.cowFailure === 'failWrite') throw error;
+  }
+  if (state.unsaved.size > 0) for (const lost of [child, ...child.readers()]) yield* saveOffline(state, lost);
 }
 
 /**

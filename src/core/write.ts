@@ -13,13 +13,11 @@
  * A discard is a write of zeros that leaves a hole.
  */
 import { assert } from '../base/errors.ts';
-import { breakTargets } from './break.ts';
+import { breakTargets, makeDurable } from './break.ts';
 import { readContent } from './content.ts';
-import { flushVolume } from './flush.ts';
 import type { RangeLock } from './locks.ts';
 import type { LogEntry } from './log-entry.ts';
 import { SLOT } from './log-record.ts';
-import { saveOffline } from './offline.ts';
 import { type Block, op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
 import { type Epoch, REGION_GRAINS, type Volume } from './volume.ts';
@@ -211,16 +209,6 @@ function* fillFirst(entries: LogEntry[]): Plan<void> {
   for (const e of entries)
     if (e.block !== null)
       yield op.write(e.volume.file, e.first * e.volume.grain, e.count * e.volume.grain, e.block, e.start);
-}
-
-/** H2 for the child's bits. B4: where its flush fails it is offline, durably, and those that need what it held are too. */
-function* makeDurable(state: State, volume: Volume, child: Volume): Plan<void> {
-  try {
-    if (!child.unflushed) yield* flushVolume(state, child);
-  } catch (error) {
-    if (!child.unflushed || volume.row.cowFailure === 'failWrite') throw error;
-  }
-  if (state.unsaved.size > 0) for (const lost of [child, ...child.readers()]) yield* saveOffline(state, lost);
 }
 
 /** A broken snapshot that nobody reads through: it needs nothing any more. */

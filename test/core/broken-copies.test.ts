@@ -40,6 +40,32 @@ describe('A copy that is broken for want of space', () => {
   });
 });
 
+describe('A copy that is broken because a grain of its source cannot be read', () => {
+  it('leaves an older one whole that has the grain, also after a power cut', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, disk, runner } = pool.world;
+      pool.volume('v', 4, 1);
+      pool.clone('older', 'v');
+      pool.snapshot('newer', 'v');
+      pool.world.run('rate', core.setCopyRate('older', 80));
+      runner.runUntil(() => pool.found('older').held!.get(1));
+      pool.world.run('rate', core.setCopyRate('older', 0));
+      if (pool.found('older').holdsDurably(1, 1)) continue;
+      tried++;
+      disk.faults = [{ kinds: ['read'], path: fileOf(pool.found('v')), offset: BLOCK, errno: EIO, times: 9 }];
+      pool.write('v', 1, 9);
+      pool.flush('v');
+      disk.faults = [];
+      assert.match(pool.found('newer').offline, /grain 1 of v could not be copied/);
+      pool.cutPower();
+      assert.equal(pool.read('older', 1), 1, `seed ${seed}`);
+    }
+    assert.ok(tried > SEEDS / 6, `${tried}`);
+  });
+});
+
 describe('A copy whose flush failed', () => {
   it('keeps what it held durably for those who read through it, also after a power cut', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
