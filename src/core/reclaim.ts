@@ -1,6 +1,7 @@
 /**
  * Reclaiming retired volumes: deleted ones that others still read from. One loop takes them one by one, those first
- * that nobody reads from any more. What it does is always the same: leave the tree, go, give the space back.
+ * that nobody reads from any more; one that could not be reclaimed goes behind all others, before it is tried again.
+ * What it does is always the same: leave the tree, go, give the space back.
  *
  * Space is given back beside everything else, and in pieces: a filesystem mounted with `discard` discards what was freed
  * when its journal commits, and every flush of the pool waits for that. Thousands of extents at once take 0.1 s.
@@ -19,8 +20,9 @@ const PIECE_BYTES = 64 * 2 ** 20;
 const PIECE_MS = 1;
 
 export function* reclaimLoop(state: State): Plan<void> {
+  const failedAt = new WeakMap<Volume, number>();
   while (!state.closing) {
-    const next = nextRetired(state);
+    const next = nextRetired(state, failedAt);
     if (next === undefined) {
       yield state.retiredWake;
       continue;
@@ -30,6 +32,7 @@ export function* reclaimLoop(state: State): Plan<void> {
       if (state.closing || next.children.length > 0) continue;
       yield* goAndGiveBack(state, next);
     } catch (error) {
+      failedAt.set(next, state.clock.now());
       state.listener.log('warn', 'a deleted volume cannot be reclaimed yet', {
         volume: next.name,
         error: (error as Error).message,
@@ -54,9 +57,10 @@ function* goAndGiveBack(state: State, volume: Volume): Plan<void> {
   }
 }
 
-function nextRetired(state: State): Volume | undefined {
+function nextRetired(state: State, failedAt: WeakMap<Volume, number>): Volume | undefined {
   const retired = [...state.volumes.values()].filter((v) => v.row.retired);
-  return retired.sort((a, b) => a.children.length - b.children.length)[0];
+  const failed = (v: Volume): number => failedAt.get(v) ?? 0;
+  return retired.sort((a, b) => failed(a) - failed(b) || a.children.length - b.children.length)[0];
 }
 
 /** A retired volume that nobody reads from. `files`: those that are not needed any more. */

@@ -1,6 +1,7 @@
 /** Deleting beside what is still under way, and beside errors of the disk. */
 import assert from 'node:assert/strict';
-import { ENOSPC } from '../../src/base/errors.ts';
+import { EIO, ENOSPC } from '../../src/base/errors.ts';
+import { BLOCK } from '../sim/sim-file.ts';
 import { SmallPool } from '../sim/small-pool.ts';
 
 const GRAINS = 16;
@@ -47,6 +48,32 @@ describe('A snapshot that is deleted', () => {
       world.runner.runUntilAnswered();
       if (error !== null) assert.match((error as Error).message, /deleted|not found|no /);
       assert.equal(pool.read('s', 0), 3, `seed ${seed}`);
+    }
+  });
+});
+
+describe('A deleted volume', () => {
+  it('is reclaimed though one that was deleted before cannot be, and that one too when it can', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, runner, disk } = pool.world;
+      for (const name of ['bad', 'well']) {
+        pool.volume(name, 4, 1);
+        pool.snapshot(`${name}-s`, name);
+      }
+      const [bad, well] = [pool.found('bad'), pool.found('well')];
+      // Its snapshot needs this grain.
+      const path = new RegExp(bad.file.path);
+      disk.faults.push({ kinds: ['read'], path, offset: BLOCK, errno: EIO, times: Number.POSITIVE_INFINITY });
+      for (const name of ['bad', 'well']) pool.world.run('delete', core.deleteVolume(name));
+      const isThere = ({ id }: { id: number }) => core['state'].volumes.has(id);
+      runner.runFor(60_000);
+      assert.deepEqual([isThere(bad), isThere(well)], [true, false], `seed ${seed}`);
+      disk.faults = [];
+      runner.runFor(60_000);
+      assert.equal(isThere(bad), false);
+      for (const name of ['bad-s', 'well-s'])
+        for (let grain = 0; grain < 4; grain++) assert.equal(pool.read(name, grain), 1, name);
     }
   });
 });
