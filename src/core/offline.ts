@@ -105,7 +105,7 @@ function adopt(state: State, volume: Volume): void {
   state.listener.mappingChanged(mapping.row.id);
 }
 
-/** Those who lack a grain that only the volume's file has, and not durably. */
+/** Those who need a grain that only the volume's file has, and not durably. */
 function lostReaders(volume: Volume): Volume[] {
   const lost: number[] = [];
   for (const bits of volume.pending)
@@ -115,9 +115,10 @@ function lostReaders(volume: Volume): Volume[] {
   return readersOf(volume, lost);
 }
 
+/** H2: what a reader has got in memory only, the power would have it need again. */
 function readersOf(volume: Volume, grains: number[]): Volume[] {
   return volume.children.flatMap((child) => {
-    const needed = grains.filter((g) => g < child.grains && child.held !== null && !child.held.get(g));
+    const needed = grains.filter((g) => g < child.grains && !child.holdsDurably(g, 1));
     return needed.length === 0 ? [] : [child, ...readersOf(child, needed)];
   });
 }

@@ -151,6 +151,31 @@ describe('A copy whose flush failed', () => {
     assert.ok(tried > HOT / 8, `${tried} of ${HOT / 2}`);
   });
 
+  it('takes those along that have what it had in memory only: none shows what the source gets later', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= HOT; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, disk, runner } = pool.world;
+      pool.volume('v', 1, 1);
+      for (const name of ['reader', 'c']) pool.clone(name, 'v');
+      pool.emptyLog();
+      pool.world.run('rate', core.setCopyRate('c', 150));
+      const c = pool.found('c');
+      runner.runUntil(() => c.held!.get(0));
+      pool.write('reader', 0, 3);
+      disk.faults.push({ kinds: ['flush'], path: new RegExp(c.file.path), errno: EIO, times: 1 });
+      runner.call('flush', core.flush(c), () => {});
+      runner.runUntilAnswered();
+      if (c.offline === '') continue;
+      tried++;
+      pool.write('v', 0, 2);
+      pool.flush('v');
+      pool.cutPower();
+      if (pool.found('reader').offline === '') assert.notEqual(pool.read('reader', 0), 2, `seed ${seed}`);
+    }
+    assert.ok(tried > HOT / 2, `${tried} of ${HOT}`);
+  });
+
   it('has one broken that cannot take what it needs, at whatever distance, and the log is emptied', () => {
     for (const errno of [EIO, ENOSPC])
       for (let seed = 1; seed <= 6; seed++) {
