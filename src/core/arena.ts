@@ -7,9 +7,9 @@
  * never looked at, so a bitmap of a fully copied terabyte takes table entries only. The kernel backs nothing that was
  * never touched.
  *
- * Death at any instant leaves this readable: a page is zeroed before its entry's id is stored, and every later change
- * is one word. What a dead process was about to do with a page is undone by `sweep`, which frees the pages of bitmaps
- * that the catalog does not know.
+ * Death at any instant leaves this readable: a page is zeroed before its entry's id is stored, every later change is one
+ * word, and a page is DIRTY before it has a bit that its bitmap's file has not. What a dead process was about to do with a
+ * page is undone by `sweep`, which frees the pages of bitmaps that the catalog does not know.
  *
  * Only the data thread touches the words.
  */

@@ -91,10 +91,11 @@ export class Bitmap {
       const old = w[base + (i >>> 5)]!;
       const now = (old | m) >>> 0;
       if (now === old) continue;
+      // Before the first bit: should the process die between the two, the next one must not take the bit for durable.
+      if (added === 0) this.arena.setDirty(page);
       added += popcount((now ^ old) >>> 0);
       w[base + (i >>> 5)] = now;
     }
-    if (added > 0) this.arena.setDirty(page);
     return added;
   }
 

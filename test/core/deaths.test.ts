@@ -1,8 +1,9 @@
 /**
- * Deaths at one moment: when a growth is durable and memory does not know it, and when a cut is made and not told; and such as
- * take the shared words while the machine goes on.
+ * Deaths at one moment: when a growth is durable and memory does not know it, when a cut is made and not told, and between two
+ * stores of shared words; and such as take the shared words while the machine goes on.
  */
 import assert from 'node:assert/strict';
+import type { Arena } from '../../src/core/arena.ts';
 import type { Plan } from '../../src/core/ops.ts';
 import type { VolumeRow } from '../../src/core/rows.ts';
 import { CutPool } from '../sim/cut-histories.ts';
@@ -64,6 +65,49 @@ describe('A growth that is durable when the process dies', () => {
       assert.equal(pool.read('c', 6), 0, `seed ${seed}`);
     }
     assert.ok(tried > SEEDS / 2, `${tried} of ${SEEDS}`);
+  });
+});
+
+/** Of these words as many stores come to pass as the process lives for. */
+function mortal(words: Uint32Array, stores: number): Uint32Array {
+  let left = stores;
+  return new Proxy(words, {
+    get(_, key) {
+      const value = Reflect.get(words, key);
+      return typeof value === 'function' ? value.bind(words) : value;
+    },
+    set(_, key, value) {
+      if (left-- <= 0) throw new Error('the process is dead');
+      return Reflect.set(words, key, value);
+    },
+  });
+}
+
+describe('A write that is sent again after the process died between two stores of shared words', () => {
+  it('is durable when the host has flushed it', () => {
+    let stores = 0;
+    for (let died = true; died; stores++) {
+      const pool = new SmallPool(stores);
+      const { world } = pool;
+      pool.volume('v', 8, 1);
+      pool.clone('c', 'v');
+      pool.write('c', 5, 2);
+      // What is set of its bitmap so far is in the file.
+      pool.emptyLog();
+      const { arena } = world.core['state'] as { arena: { -readonly [key in keyof Arena]: Arena[key] } };
+      arena.words = mortal(arena.words, stores);
+      world.runner.call('write', pool.writing('c', 3, 9), (error) => {
+        died = error !== null;
+      });
+      world.runner.runUntilAnswered();
+      world.processDeath();
+      world.open();
+      pool.write('c', 3, 9);
+      pool.flush('c');
+      pool.cutPower();
+      assert.equal(pool.read('c', 3), 9, `after ${stores} stores`);
+    }
+    assert.ok(stores > 3, `${stores}`);
   });
 });
 
