@@ -93,22 +93,27 @@ function ends(state: State, mapping: Mapping): { source: Volume; target: Volume 
   return { source, target };
 }
 
-/** Flush the source, so that little is left to write when the cut is made. */
+/** Flush the source, so that little is left to write when the cut is made. Asked again it is done again, also for an engine that died. */
 export function* prepareMapping(state: State, name: string): Plan<Mapping> {
   const mapping = state.findMapping(name);
   if (mapping.row.state === 'prepared') return mapping;
   const { source } = ends(state, mapping);
-  const before = mapping.row.state;
   yield* changeState(state, mapping, 'preparing');
   try {
     yield* flushVolume(state, source);
-    yield* changeState(state, mapping, 'prepared');
   } catch (error) {
-    yield* change(state, mapping, (row) => ({ ...row, state: before }));
+    yield* afterPreparing(state, mapping, mapping.row.cutAt > 0 ? 'stopped' : 'idle');
     throw error;
   }
+  yield* afterPreparing(state, mapping, 'prepared');
   return mapping;
 }
+
+/** Unless another one has prepared it meanwhile, and perhaps somebody started it. */
+const afterPreparing = (state: State, mapping: Mapping, to: MappingState): Plan<void> =>
+  change(state, mapping, (row) =>
+    row.state === 'preparing' ? { ...row, state: transition(row.name, row.state, to) } : row,
+  );
 
 export function* startMappings(state: State, names: string[], request: string): Plan<Mapping[]> {
   const mappings = [...new Set(names.map((n) => state.findMapping(n)))];
@@ -166,7 +171,11 @@ function checkStartable(mapping: Mapping): void {
   const { name, state } = mapping.row;
   if (state === 'idle' || state === 'prepared' || state === 'stopped') return;
   const hint =
-    state === 'copying' || state === 'copied' ? 'sync it, or stop it first' : 'delete it with force';
+    state === 'copying' || state === 'copied'
+      ? 'sync it, or stop it first'
+      : state === 'preparing'
+        ? 'prepare it again, should nobody be doing that any more'
+        : 'delete it with force';
   throw new FlashCopyError(
     'WrongState',
     `mapping ${name} is ${state}: only an idle, prepared or stopped one can be started; ${hint}`,

@@ -13,7 +13,8 @@ import type { MappingState } from '../base/model.ts';
 
 const allowed: Readonly<Record<MappingState, readonly MappingState[]>> = {
   idle: ['preparing', 'copying', 'suspended'],
-  preparing: ['prepared', 'idle', 'suspended'],
+  // Asked again, as with stopping. What it was before, if the source cannot be flushed.
+  preparing: ['preparing', 'prepared', 'idle', 'stopped', 'suspended'],
   prepared: ['copying', 'idle', 'suspended'],
   copying: ['copied', 'copying', 'stopping', 'stopped', 'suspended'],
   copied: ['copying', 'stopping', 'stopped', 'suspended'],

@@ -9,6 +9,9 @@ import { START_HISTORIES } from '../sim/start-histories.ts';
 const SEEDS = 16;
 const HOT = 96;
 
+const stateOf = (pool: SmallPool, mapping: string): string =>
+  pool.world.core['state'].findMapping(mapping).row.state;
+
 describe('A group of mappings', () => {
   it('of which one has the target of another as its source is refused, and everything stays as it was', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
@@ -64,6 +67,59 @@ describe('A mapping that is started again', () => {
         assert.equal(pool.read('c', grain), 0, `grain ${grain}, seed ${seed}`);
     }
     assert.ok(tried > HOT / 2, `${tried} of ${HOT}`);
+  });
+});
+
+describe('A mapping that is being prepared', () => {
+  it('when the engine dies is prepared and started by the next one', () => {
+    let died = 0;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { world } = pool;
+      pool.volume('v', 8, 1);
+      pool.volume('c', 8, 5);
+      pool.map('m', 'v', 'c');
+      pool.write('v', 1, 2);
+      world.disk.slowFlushes.add(pool.found('v').file.path);
+      world.runner.call('prepare', world.core.prepareMapping('m'), () => {});
+      for (let step = seed; step > 0; step--) world.runner.advance();
+      if (stateOf(pool, 'm') === 'preparing') died++;
+      world.processDeath();
+      world.open();
+      if (seed % 2 === 0) world.run('prepare', world.core.prepareMapping('m'));
+      else if (stateOf(pool, 'm') === 'preparing')
+        assert.throws(() => world.run('start', world.core.startMappings(['m'])), /prepare it again/);
+      world.run('prepare', world.core.prepareMapping('m'));
+      world.run('start', world.core.startMappings(['m']));
+      assert.equal(pool.read('c', 1), 2, `seed ${seed}`);
+    }
+    assert.ok(died > SEEDS / 4, `${died} of ${SEEDS}`);
+  });
+
+  it('by two at a time is prepared, or idle again where the flush fails, and a start beside that stays one', () => {
+    let prepared = 0;
+    for (let seed = 1; seed <= HOT / 2; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, disk, runner } = pool.world;
+      pool.volume('v', 8, 1);
+      pool.volume('c', 8, 5);
+      pool.map('m', 'v', 'c');
+      pool.write('v', 1, 2);
+      const path = new RegExp(pool.found('v').file.path);
+      disk.faults.push({ kinds: ['flush'], path, errno: EIO, times: 1, skip: seed % 3 });
+      let isStarted = false;
+      for (let i = 0; i < 2; i++) runner.call('prepare', core.prepareMapping('m'), () => {});
+      for (let step = seed % 24; step > 0; step--) runner.advance();
+      runner.call('start', core.startMappings(['m']), (error) => {
+        isStarted = error === null;
+      });
+      runner.runUntilAnswered();
+      const state = stateOf(pool, 'm');
+      if (isStarted) assert.equal(state, 'copying', `seed ${seed}`);
+      else assert.ok(['idle', 'prepared', 'suspended'].includes(state), `${state}, seed ${seed}`);
+      if (state === 'prepared') prepared++;
+    }
+    assert.ok(prepared > HOT / 16, `${prepared} of ${HOT / 2}`);
   });
 });
 
