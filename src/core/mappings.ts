@@ -162,8 +162,10 @@ export function* startMappings(state: State, names: string[], request: string): 
     const unused = made.filter((file) => !members.some((m) => m.target.row.file === file));
     yield* removeFiles(state, unused.map(dataFile));
     throw error;
+  } finally {
+    // Also where one source could not be flushed after the cut: the others' is made.
+    for (const mapping of mappings) startCopyLoop(state, mapping);
   }
-  for (const mapping of mappings) startCopyLoop(state, mapping);
   return mappings;
 }
 
@@ -200,8 +202,12 @@ export function* syncMapping(state: State, name: string, request: string): Plan<
     yield* reportedCut(state, mapping);
     return mapping;
   }
-  yield* syncTarget(state, mapping, request, () => checkSyncable(state, mapping));
-  startCopyLoop(state, mapping);
+  try {
+    yield* syncTarget(state, mapping, request, () => checkSyncable(state, mapping));
+  } finally {
+    // Also where its cut is made, and durable, and a later flush of the source has failed.
+    startCopyLoop(state, mapping);
+  }
   return mapping;
 }
 

@@ -204,11 +204,6 @@ function* cutNew(state: State, copies: NewCopy[], incremental: boolean): Plan<Vo
         source.checkOnline();
       }
     });
-    for (const m of members) {
-      // Deleted again, and gone, while its source was flushed?
-      const mapping = state.mappings.get(m.mapping.id);
-      if (mapping !== undefined) startCopyLoop(state, mapping);
-    }
   } catch (error) {
     for (const t of targets) {
       if (state.volumes.has(t.id)) continue; // the cut is made; what failed came after it
@@ -218,6 +213,11 @@ function* cutNew(state: State, copies: NewCopy[], incremental: boolean): Plan<Vo
     throw error;
   } finally {
     state.runner.fire(state.nameSettled);
+    for (const t of targets) {
+      // None before the cut, nor where it was deleted again, and is gone, while its source was flushed.
+      const mapping = state.mappingOf(t);
+      if (mapping !== undefined) startCopyLoop(state, mapping);
+    }
   }
   return targets;
 }

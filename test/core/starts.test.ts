@@ -123,6 +123,52 @@ describe('A mapping that is being prepared', () => {
   });
 });
 
+describe('Of a group whose start fails where one source is flushed', () => {
+  const sources = ['a', 'b'] as const;
+
+  it('the others are copied', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, disk, runner } = pool.world;
+      for (const source of sources) {
+        pool.volume(source, 8, 1);
+        pool.volume(`t${source}`, 8, 5);
+        const request = { source, target: `t${source}`, copyRate: 150, incremental: true };
+        pool.world.run('map', core.createMapping({ name: `m${source}`, ...request }));
+      }
+      pool.write('a', 1, 2);
+      disk.faults.push({
+        kinds: ['flush'],
+        path: new RegExp(pool.found('a').file.path),
+        errno: EIO,
+        times: 1,
+      });
+      assert.throws(() => pool.world.run('start', core.startMappings(['ma', 'mb'])), /flush of .* failed/);
+      runner.runFor(60_000);
+      assert.deepEqual([stateOf(pool, 'ma'), stateOf(pool, 'mb')], ['suspended', 'copied'], `seed ${seed}`);
+    }
+  });
+
+  it('so are snapshots', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, disk, runner } = pool.world;
+      for (const source of sources) pool.volume(source, 8, 1);
+      pool.write('a', 1, 2);
+      disk.faults.push({
+        kinds: ['flush'],
+        path: new RegExp(pool.found('a').file.path),
+        errno: EIO,
+        times: 1,
+      });
+      const group = sources.map((source) => ({ name: `s${source}`, source, copyRate: 150 }));
+      assert.throws(() => pool.world.run('snapshots', core.createSnapshots(group)), /flush of .* failed/);
+      runner.runFor(60_000);
+      assert.ok(pool.found('sb').parent === null, `seed ${seed}`);
+    }
+  });
+});
+
 describe('A mapping that is started while its target grows', () => {
   it('leaves the target a file of its size', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
