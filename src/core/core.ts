@@ -319,8 +319,7 @@ function* makeBitsDurable(state: State, how = checkpointBits): Plan<boolean> {
   } catch (error) {
     if (!(error instanceof FlashCopyError)) throw error;
     state.listener.log('error', 'bits could not be made durable at the start', { error: error.message });
-    for (const v of doubtful)
-      if (v.held !== null) for (const run of [...v.held.runs()]) v.addPending(run.first, run.count);
+    for (const v of doubtful) v.pendAll();
     return false;
   }
 }

@@ -185,6 +185,15 @@ export class Volume {
     newest.setRange(first, count);
   }
 
+  /** All that it holds waits for a flush. Not what is in the undo log only: that is durable there, and no flush brings it to the file. */
+  pendAll(): void {
+    if (this.held === null) return;
+    const bits = new Bitmap(this.arena, VOLATILE_ID, this.held.bits);
+    bits.or(this.held);
+    this.clearUnfilled(bits);
+    this.pending.push(bits);
+  }
+
   /** Take all that is pending now for a flush; later additions are not part of it. */
   seal(): Bitmap[] {
     for (const p of this.pending) flushing.add(p);
