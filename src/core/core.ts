@@ -73,6 +73,7 @@ export class Core {
     if (lost.length > 0) yield* state.commit(lost.map((row) => put('volume', row)));
     state.unsaved.clear();
     yield* dropOrphans(state, input);
+    if (warm) for (const v of state.volumes.values()) v.doubtful = v.held?.dirty === true;
     // A cut that was made and not reported: what it shows may not be durable yet, and the next request would report it. Before
     // the bits of its target: they speak of what was read from the source. Also without the shared words: the machine may have gone on.
     yield* flushSources(state);
@@ -321,6 +322,8 @@ function* makeBitsDurable(state: State, how = checkpointBits): Plan<boolean> {
     state.listener.log('error', 'bits could not be made durable at the start', { error: error.message });
     for (const v of doubtful) v.pendAll();
     return false;
+  } finally {
+    for (const v of state.volumes.values()) v.doubtful = false;
   }
 }
 

@@ -105,22 +105,23 @@ function adopt(state: State, volume: Volume): void {
   state.listener.mappingChanged(mapping.row.id);
 }
 
-/** Those who need a grain that only the volume's file has, and not durably. */
-function lostReaders(volume: Volume): Volume[] {
-  const lost: number[] = [];
-  for (const bits of volume.pending)
-    for (const run of bits.runs())
-      for (let g = run.first; g < run.first + run.count; g++)
-        if (!volume.logged.has(g) || volume.newer.has(g)) lost.push(g);
-  return readersOf(volume, lost);
+/** Those who need a grain that only the volume's file has, and not durably. `way`: from its child down to the one whose readers they are. */
+function lostReaders(volume: Volume, way: Volume[] = []): Volume[] {
+  return (way.at(-1) ?? volume).children.flatMap((child) => {
+    const longer = [...way, child];
+    return needsLost(volume, longer) ? [child, ...lostReaders(volume, longer)] : [];
+  });
 }
 
-/** H2: what a reader has got in memory only, the power would have it need again. */
-function readersOf(volume: Volume, grains: number[]): Volume[] {
-  return volume.children.flatMap((child) => {
-    const needed = grains.filter((g) => g < child.grains && !child.holdsDurably(g, 1));
-    return needed.length === 0 ? [] : [child, ...readersOf(child, needed)];
-  });
+/** H2: what one on the way has in memory only, the power would have it need again. */
+function needsLost(volume: Volume, way: Volume[]): boolean {
+  const end = Math.min(...[volume, ...way].map((v) => v.grains));
+  for (let g = 0; g < end; ) {
+    const next = Math.max(volume.nextUnsure(g, end), ...way.map((v) => v.nextNeeded(g, end)));
+    if (next === g) return true;
+    g = next;
+  }
+  return false;
 }
 
 /** What is told of a volume that is asked to be flushed again. */

@@ -62,6 +62,8 @@ export class Volume {
   held: Bitmap | null = null;
   /** Of `held`: bits that are not durable yet (H2), and those for which a flush is under way. Newest last. */
   pending: Bitmap[] = [];
+  /** After a death of the process, until its bits are durable: any of `held` may not be, whatever is pending. */
+  doubtful = false;
   /** Grains with a record in the undo log that is not cut yet: slot * 2, + 1 when the data file has the grain too. */
   readonly logged = new Map<number, number>();
   /** Of `logged`: the host has written them since, and the log's copies never count again. */
@@ -155,6 +157,20 @@ export class Volume {
     if (this.held === null) return true;
     if (!this.held.allSet(first, count)) return false;
     return !this.pending.some((p) => p.anySet(first, count));
+  }
+
+  /** The first of grains [from, end) that it has in its file only and that a loss of power now could take, or end. */
+  nextUnsure(from: number, end: number): number {
+    const unsure = this.doubtful && this.held !== null ? [this.held] : this.pending;
+    for (let g = from; ; g++) {
+      g = Math.min(end, ...unsure.map((bits) => bits.nextSet(g, end)));
+      if (g === end || !this.logged.has(g) || this.newer.has(g)) return g;
+    }
+  }
+
+  /** The first of grains [from, end) that it would need of its parent after a loss of power now, or end. */
+  nextNeeded(from: number, end: number): number {
+    return this.held === null ? end : this.nextUnsure(from, this.held.nextClear(from, end));
   }
 
   hasLogged(first: number, count: number): boolean {

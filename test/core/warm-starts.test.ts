@@ -1,6 +1,6 @@
 /** Starts on the shared words of an engine that died: what counts as durable of what it had in memory. */
 import assert from 'node:assert/strict';
-import { ENOSPC } from '../../src/base/errors.ts';
+import { EIO, ENOSPC } from '../../src/base/errors.ts';
 import { SmallPool } from '../sim/small-pool.ts';
 
 const SEEDS = 30;
@@ -29,5 +29,32 @@ describe('An engine that goes on from the shared words of one that died', () => 
       assert.deepEqual([pool.read('c', 3), pool.read('c', 5)], [1, 4], `seed ${seed}`);
     }
     assert.equal(tried, SEEDS);
+  });
+
+  it('and cannot flush a copy takes those along that need what that had in memory only, and no others', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, disk, runner } = pool.world;
+      pool.volume('v', 1, 1);
+      pool.snapshot('old', 'v');
+      pool.write('v', 0, 2);
+      for (const name of ['reader', 'c']) pool.clone(name, 'v');
+      pool.flush('v');
+      // That one needs it too: the power may take what it has.
+      if (seed % 2 === 0) pool.write('reader', 0, 3);
+      pool.world.run('rate', core.setCopyRate('c', 150));
+      const c = pool.found('c');
+      runner.runUntil(() => c.held!.get(0));
+      assert.ok(!c.holdsDurably(0, 1));
+      disk.faults.push({ kinds: ['flush'], path: new RegExp(c.file.path), errno: EIO, times: 1 });
+      pool.world.processDeath();
+      pool.world.open();
+      assert.match(pool.found('c').offline, /flush of its data failed/);
+      pool.write('v', 0, 4);
+      pool.flush('v');
+      pool.cutPower();
+      assert.match(pool.found('reader').offline, /needs grains of c/, `seed ${seed}`);
+      assert.equal(pool.read('old', 0), 1, `seed ${seed}`);
+    }
   });
 });
