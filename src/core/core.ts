@@ -39,6 +39,7 @@ import { type OpenInput, recover } from './recovery.ts';
 import { startScrubLoop } from './scrub.ts';
 import { type FoundBefore, scrubInfo, startScrub, stopScrub } from './scrub-calls.ts';
 import { type Ports, put, State, together } from './state.ts';
+import { deleteMapping, stopMapping } from './stop.ts';
 import type { Volume } from './volume.ts';
 import * as volumes from './volumes.ts';
 import { hostDiscard, hostWrite } from './write.ts';
@@ -267,7 +268,7 @@ export class Core {
   }
 
   *stopMapping(name: string): Plan<MappingInfo> {
-    return mappingInfo(this.state, yield* mappings.stopMapping(this.state, name));
+    return mappingInfo(this.state, yield* stopMapping(this.state, name));
   }
 
   *setCopyRate(name: string, copyRate: number): Plan<MappingInfo> {
@@ -275,7 +276,7 @@ export class Core {
   }
 
   *deleteMapping(name: string, force: boolean): Plan<void> {
-    yield* mappings.deleteMapping(this.state, name, force);
+    yield* deleteMapping(this.state, name, force);
   }
 
   *getMapping(name: string): Plan<MappingInfo> {

@@ -1,0 +1,135 @@
+/**
+ * Mappings that end before their time: stopped, or deleted.
+ */
+import type { EpochSeq } from '../base/brands.ts';
+import { FlashCopyError } from '../base/errors.ts';
+import { endMapping } from './copy-loop.ts';
+import { pruneEpochs } from './epochs.ts';
+import { fillVolume } from './fill.ts';
+import { flushVolume } from './flush.ts';
+import { leaveTree } from './leave.ts';
+import { op, type Plan } from './ops.ts';
+import type { BitmapRow, MappingRow } from './rows.ts';
+import { drop, put, type State } from './state.ts';
+import { transition } from './states.ts';
+import type { Mapping, Volume } from './volume.ts';
+
+/**
+ * A target that holds everything stays as it is, on its own; one that does not has no content of any instant any
+ * more and goes offline until it is started again or its mapping is deleted.
+ */
+export function* stopMapping(state: State, name: string): Plan<Mapping> {
+  const mapping = state.findMapping(name);
+  if (mapping.row.state === 'stopped') return mapping;
+  const target = state.volumes.get(mapping.row.target)!;
+  const whole = yield* state.structure.run(beginStop(state, mapping, target));
+  if (whole) return mapping;
+  yield* leave(state, mapping, target);
+  yield* state.structure.run(standAlone(state, mapping, target));
+  return mapping;
+}
+
+/** Not while its readers still need it. */
+function* leave(state: State, mapping: Mapping, target: Volume): Plan<void> {
+  if (yield* leaveTree(state, target, true)) return;
+  throw new FlashCopyError(
+    'Unavailable',
+    `mapping ${mapping.row.name} could not end before the engine does: ask for it again when the engine is there`,
+  );
+}
+
+/** Whether the target holds everything, and the mapping is stopped. Otherwise it is `stopping`, and the target offline. */
+function* beginStop(state: State, mapping: Mapping, target: Volume): Plan<boolean> {
+  if (state.mappings.get(mapping.row.id) !== mapping)
+    throw new FlashCopyError('MappingNotFound', `mapping ${mapping.row.name} has ended or was deleted`);
+  const row = { ...mapping.row, state: transition(mapping.row.name, mapping.row.state, 'stopping') };
+  // One whose stop was begun, and cut off, has given grains away: it may hold all by its bits, and has no content any more.
+  const begun = mapping.row.state === 'stopping' && target.row.offline !== '';
+  const whole = !begun && (target.held === null || target.held.count >= target.grains);
+  const offline = `its copy was stopped half-way: start mapping ${mapping.row.name} again`;
+  const targetRow = whole ? target.row : { ...target.row, offline };
+  yield* state.commit([put('mapping', row), put('volume', targetRow)]);
+  mapping.row = row;
+  target.row = targetRow;
+  state.runner.fire(mapping.wake);
+  if (!whole) return false;
+  yield* settle(state, target);
+  // Whoever reads through it goes on doing so: it holds everything and stays their parent.
+  yield* standAlone(state, mapping, target);
+  return true;
+}
+
+function* settle(state: State, target: Volume): Plan<void> {
+  yield* fillVolume(state, target);
+  yield* flushVolume(state, target);
+}
+
+/** Out of the tree, mapping `stopped`: it can be started again. */
+function* standAlone(state: State, mapping: Mapping, target: Volume): Plan<void> {
+  if (target.removed || state.mappings.get(mapping.row.id) !== mapping) return;
+  if (mapping.row.state !== 'stopping') return; // another request to stop has done it
+  const keep: MappingRow = {
+    ...mapping.row,
+    state: transition(mapping.row.name, mapping.row.state, 'stopped'),
+    cut: 0 as EpochSeq,
+  };
+  yield* endMapping(state, mapping, target, keep);
+  state.runner.fire(mapping.wake);
+  state.listener.mappingChanged(mapping.row.id);
+}
+
+export function* deleteMapping(state: State, name: string, force: boolean): Plan<void> {
+  const mapping = state.findMapping(name);
+  const target = state.volumes.get(mapping.row.target);
+  const busy = mapping.row.state === 'copying' || mapping.row.state === 'suspended';
+  if (target?.readOnly === true)
+    throw new FlashCopyError(
+      'InvalidArgument',
+      `mapping ${name} is what snapshot ${target.name} lives by: delete the snapshot`,
+    );
+  if (busy && !force)
+    throw new FlashCopyError(
+      'WrongState',
+      `mapping ${name} is ${mapping.row.state}: wait until it is copied, or delete it with force, and its target loses its content`,
+    );
+  if (['copying', 'copied', 'stopping'].includes(mapping.row.state)) yield* stopMapping(state, name);
+  if (target !== undefined && mapping.row.state === 'suspended') yield* leave(state, mapping, target);
+  yield* state.structure.run(forget(state, mapping, target));
+}
+
+/** The mapping's end. A target that was not complete is an empty volume from now on. */
+function* forget(state: State, mapping: Mapping, target: Volume | undefined): Plan<void> {
+  if (state.mappings.get(mapping.row.id) !== mapping) return;
+  const source = state.volumes.get(mapping.row.source);
+  if (target === undefined || target.offline === '') {
+    yield* state.commit([drop('mapping', mapping.row.id)]);
+    state.mappings.delete(mapping.row.id);
+  } else {
+    // A fill from the undo log that is under way ends before.
+    const lock = yield* target.locks.take(0, target.grains);
+    try {
+      yield* endMapping(state, mapping, target, null);
+      yield target.zero(0, target.grains * target.grain);
+      yield op.flush(target.file);
+    } finally {
+      target.locks.give(lock);
+    }
+    // All of it has been written and flushed anew.
+    target.broken = '';
+    target.flushFailed = false;
+    const row = { ...target.row, offline: '', unflushed: false };
+    const open = target.open;
+    const changes = [put('volume', row)];
+    // To those who will sync from it, all of it has changed.
+    if (open !== null) {
+      const old = state.bitmaps.get(open.bitmap.id)!;
+      changes.push(put('bitmap', { ...old, preset: [...old.preset, [0, target.grains]] } as BitmapRow));
+      open.bitmap.setRange(0, target.grains);
+    }
+    yield* state.commit(changes);
+    target.row = row;
+  }
+  state.runner.fire(mapping.wake);
+  state.listener.mappingChanged(mapping.row.id);
+  if (source !== undefined) yield* pruneEpochs(state, source);
+}
