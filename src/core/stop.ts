@@ -81,25 +81,35 @@ function* standAlone(state: State, mapping: Mapping, target: Volume): Plan<void>
 export function* deleteMapping(state: State, name: string, force: boolean): Plan<void> {
   const mapping = state.findMapping(name);
   const target = state.volumes.get(mapping.row.target);
-  const busy = mapping.row.state === 'copying' || mapping.row.state === 'suspended';
+  checkDeletable(mapping, target, force);
+  if (['copying', 'copied', 'stopping'].includes(mapping.row.state)) yield* stopMapping(state, name);
+  if (target !== undefined && mapping.row.state === 'suspended') yield* leave(state, mapping, target);
+  yield* state.structure.run(forget(state, mapping, target, force));
+}
+
+/** Before it is begun, and again when nothing else changes the tree: much may have changed since. */
+function checkDeletable({ row }: Mapping, target: Volume | undefined, force: boolean): void {
   if (target?.readOnly === true)
     throw new FlashCopyError(
       'InvalidArgument',
-      `mapping ${name} is what snapshot ${target.name} lives by: delete the snapshot`,
+      `mapping ${row.name} is what snapshot ${target.name} lives by: delete the snapshot`,
     );
-  if (busy && !force)
+  if ((row.state === 'copying' || row.state === 'suspended') && !force)
     throw new FlashCopyError(
       'WrongState',
-      `mapping ${name} is ${mapping.row.state}: wait until it is copied, or delete it with force, and its target loses its content`,
+      `mapping ${row.name} is ${row.state}: wait until it is copied, or delete it with force, and its target loses its content`,
     );
-  if (['copying', 'copied', 'stopping'].includes(mapping.row.state)) yield* stopMapping(state, name);
-  if (target !== undefined && mapping.row.state === 'suspended') yield* leave(state, mapping, target);
-  yield* state.structure.run(forget(state, mapping, target));
 }
 
 /** The mapping's end. A target that was not complete is an empty volume from now on. */
-function* forget(state: State, mapping: Mapping, target: Volume | undefined): Plan<void> {
+function* forget(state: State, mapping: Mapping, target: Volume | undefined, force: boolean): Plan<void> {
   if (state.mappings.get(mapping.row.id) !== mapping) return;
+  checkDeletable(mapping, target, force);
+  if (['copying', 'copied', 'stopping'].includes(mapping.row.state))
+    throw new FlashCopyError(
+      'WrongState',
+      `mapping ${mapping.row.name} is ${mapping.row.state}: it was started while it was to be deleted; ask for that again`,
+    );
   const source = state.volumes.get(mapping.row.source);
   if (target === undefined || target.offline === '') {
     yield* state.commit([drop('mapping', mapping.row.id)]);

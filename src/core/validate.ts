@@ -94,6 +94,11 @@ export function checkPair(state: State, source: Volume, target: Volume, self: Ma
       'TargetInUse',
       `${target.name} is already the target of mapping ${other.row.name} (${other.row.state}): delete that mapping first`,
     );
+  if (target.parent !== null && other === undefined)
+    throw new FlashCopyError(
+      'TargetInUse',
+      `${target.name} still reads from ${target.parent.name}, without a mapping: name another target`,
+    );
 }
 
 /** Whether the volume reads through the other one, or would after a sync. */
