@@ -5,7 +5,8 @@
  *   2. fill: their grains go to the data files
  *   3. for every bitmap that differs from its file: take its bits of this moment and what is pending
  *   4. flush the data files of those volumes: what the bits speak of is durable
- *   5. write the bitmaps' next generations, flushed
+ *   5. write the bitmaps' next generations, flushed. Another commit under way may change a bitmap's row, or drop it, and fail: it
+ *      is waited for, and the bitmap is written once more if it is to be another one now
  *   6. one commit: the new generations, and the log's new tail
  *   7. the old generations go, the log is cut
  *
@@ -42,10 +43,13 @@ function* runCheckpoint(state: State, withLog: boolean, last: LogRecord | null):
   // 3. to 5.
   const merged = withLog ? mergeEpochs(state) : { rows: [], files: [] };
   const jobs = dirtyBitmaps(state);
-  // A bitmap may be changed by another commit (it grows) meanwhile: then that one once more.
+  const ids = jobs.map((job) => job.bitmap.id);
+  // A bitmap may be changed by another commit (it grows) meanwhile, or would have been: then that one once more.
   try {
-    for (let left = jobs; left.length > 0; left = jobs.filter((job) => !isCurrent(state, job)))
+    for (let left = jobs; left.length > 0; left = jobs.filter((job) => !isCurrent(state, job))) {
       yield* writeGenerations(state, left);
+      yield* state.bitmaps.decided(ids);
+    }
   } catch (error) {
     notWritten(jobs);
     yield* removeFiles(

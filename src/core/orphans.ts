@@ -18,7 +18,7 @@ export function* dropOrphans(state: State, input: OpenInput): Plan<void> {
     ...kept.map((e) => e.row.bitmap),
     ...volumes.map((v) => v.row.held),
   ]);
-  const gone = [...state.bitmaps.values()].filter((row) => !bitmaps.has(row.id));
+  const gone = state.bitmaps.all().filter((row) => !bitmaps.has(row.id));
   const rows = [
     ...input.rows.filter((r) => r.table === 'epoch' && !epochs.has(r.key)).map((r) => drop('epoch', r.key)),
     ...gone.map((row) => drop('bitmap', row.id)),

@@ -6,6 +6,7 @@ import { FlashCopyError } from '../base/errors.ts';
 import type { Counters } from '../base/model.ts';
 import { Arena } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
+import { type BitmapChange, BitmapRows } from './bitmap-rows.ts';
 import { Mutex } from './locks.ts';
 import { SLOT } from './log-record.ts';
 import { op, type Plan, type PoolFile, type RowChange, type Runner, Signal } from './ops.ts';
@@ -36,7 +37,7 @@ export class State {
   /** Also the retired ones. */
   readonly volumes = new Map<number, Volume>();
   readonly mappings = new Map<number, Mapping>();
-  readonly bitmaps = new Map<number, BitmapRow>();
+  readonly bitmaps: BitmapRows;
   readonly names = new Map<string, Volume>();
   engine: EngineRow = { nextId: 1, tailSeq: 1, tailSlot: 0, clean: true };
   /** The last scrub, or the one under way; null: there never was one. */
@@ -81,6 +82,7 @@ export class State {
     this.arena = new Arena(ports.words, Math.floor(ports.logBytes / SLOT));
     this.log = new UndoLog(ports.runner, ports.memory, this.arena);
     this.unsaved = new Unsaved(this.arena);
+    this.bitmaps = new BitmapRows(ports.runner);
     this.structure = new Mutex(ports.runner);
     this.checkpoints = new Mutex(ports.runner);
   }
@@ -112,23 +114,18 @@ export class State {
   private *transact(changes: RowChange[], engine: EngineRow): Plan<void> {
     this.transactions++;
     this.keepOffline(changes);
-    // Bitmap rows count from here on, in the order of the commits: a checkpoint must not put back what is being dropped.
-    const bitmaps = changes
-      .filter((c) => c.table === 'bitmap')
-      .map((c) => ({ key: c.key, before: this.bitmaps.get(c.key), row: c.row as BitmapRow | null }));
-    for (const b of bitmaps) this.setBitmapRow(b.key, b.row);
+    const bitmaps = changes.filter((c) => c.table === 'bitmap') as BitmapChange[];
+    for (const b of bitmaps) this.bitmaps.submit(b);
     for (const c of changes)
       if (c.table === 'volume' && c.row !== null) this.submitted.set(c.key, c.row as VolumeRow);
+    let hasSucceeded = false;
     try {
       yield op.commit([...changes, { table: 'engine', key: 1, row: { ...engine } }]);
+      hasSucceeded = true;
       // What was broken meanwhile has a later commit of its own. Whoever takes these rows now must not undo it in memory.
       this.keepOffline(changes);
-    } catch (error) {
-      // But not where a later commit has said something else meanwhile.
-      for (const b of bitmaps)
-        if ((this.bitmaps.get(b.key) ?? null) === b.row) this.setBitmapRow(b.key, b.before ?? null);
-      throw error;
     } finally {
+      for (const b of bitmaps) this.bitmaps.settle(b, hasSucceeded);
       for (const c of changes) if (this.submitted.get(c.key) === c.row) this.submitted.delete(c.key);
     }
   }
@@ -162,11 +159,6 @@ export class State {
       if (row.state === 'copying' || row.state === 'copied')
         Object.assign(row, { state: 'suspended', error: target.broken });
     }
-  }
-
-  private setBitmapRow(key: number, row: BitmapRow | null): void {
-    if (row === null) this.bitmaps.delete(key);
-    else this.bitmaps.set(key, row);
   }
 
   /** An empty bitmap and its row. */

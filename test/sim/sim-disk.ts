@@ -25,7 +25,7 @@ const RUNS_MAX = 64;
 
 /**
  * I/Os of these kinds on these files fail; `times` counts down. `skip`: so many pass before. `half`: the first half is
- * done nevertheless. The catalog's path is ''.
+ * done nevertheless. `late`: everything else is faster. The catalog's path is ''.
  */
 export type Fault = {
   kinds: readonly IoKind[];
@@ -35,6 +35,7 @@ export type Fault = {
   times: number;
   skip?: number;
   half?: boolean;
+  late?: boolean;
 };
 
 /** An I/O under way: parts of it that are still to happen, [from, to) in blocks of the op. */
@@ -58,6 +59,7 @@ export type InFlight = { file: SimFile; block: number; content: Content; by: Cha
 type DiskEvent = { pending: Pending; part: [from: number, to: number] | null };
 
 const SLOW_FLUSH_US = 100_000;
+const LATE_US = 1_000_000;
 
 export class SimDisk implements Driver {
   readonly files = new Map<string, SimFile>();
@@ -141,7 +143,7 @@ export class SimDisk implements Driver {
     this.underWay.add(pending);
     const fault = this.faultOf(io);
     if (fault !== null && fault.half !== true) pending.result = -fault.errno;
-    let endAt = this.now + this.latency(io);
+    let endAt = this.now + (fault?.late === true ? LATE_US : this.latency(io));
     if (io.kind === 'commit') {
       endAt = Math.max(endAt, this.lastCommitAt + 1);
       this.lastCommitAt = endAt;
@@ -187,7 +189,7 @@ export class SimDisk implements Driver {
   /** Faults that have had their effect. */
   injected: string[] = [];
 
-  private faultOf(io: IoOp): Pick<Fault, 'errno' | 'half'> | null {
+  private faultOf(io: IoOp): Pick<Fault, 'errno' | 'half' | 'late'> | null {
     for (const fault of this.faults) {
       if (fault.times === 0 || !fault.kinds.includes(io.kind) || !fault.path.test(io.file?.path ?? ''))
         continue;
