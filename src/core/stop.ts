@@ -8,6 +8,7 @@ import { pruneEpochs } from './epochs.ts';
 import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
 import { leaveTree } from './leave.ts';
+import { saveOffline } from './offline.ts';
 import { op, type Plan } from './ops.ts';
 import type { BitmapRow, MappingRow } from './rows.ts';
 import { drop, put, type State } from './state.ts';
@@ -83,8 +84,10 @@ export function* deleteMapping(state: State, name: string, force: boolean): Plan
   const target = state.volumes.get(mapping.row.target);
   checkDeletable(mapping, target, force);
   if (['copying', 'copied', 'stopping'].includes(mapping.row.state)) yield* stopMapping(state, name);
-  if (target !== undefined && mapping.row.state === 'suspended') yield* leave(state, mapping, target);
-  yield* state.structure.run(forget(state, mapping, target, force));
+  if (target !== undefined && mapping.row.state === 'suspended' && mapping.row.cut > 0)
+    yield* leave(state, mapping, target);
+  while (!(yield* state.structure.run(forget(state, mapping, target, force))))
+    yield* leave(state, mapping, target!);
 }
 
 /** Before it is begun, and again when nothing else changes the tree: much may have changed since. */
@@ -94,16 +97,25 @@ function checkDeletable({ row }: Mapping, target: Volume | undefined, force: boo
       'InvalidArgument',
       `mapping ${row.name} is what snapshot ${target.name} lives by: delete the snapshot`,
     );
-  if ((row.state === 'copying' || row.state === 'suspended') && !force)
+  const isUnfinished = row.state === 'copying' || (row.state === 'suspended' && row.cutAt > 0);
+  if (isUnfinished && !force)
     throw new FlashCopyError(
       'WrongState',
       `mapping ${row.name} is ${row.state}: wait until it is copied, or delete it with force, and its target loses its content`,
     );
 }
 
-/** The mapping's end. A target that was not complete is an empty volume from now on. */
-function* forget(state: State, mapping: Mapping, target: Volume | undefined, force: boolean): Plan<void> {
-  if (state.mappings.get(mapping.row.id) !== mapping) return;
+/**
+ * What a mapping gave its target is nothing any more where that is offline: the target becomes an empty volume. One that no cut
+ * was made for gave it nothing, whatever became of the target.
+ */
+const isEmptied = ({ row }: Mapping, target: Volume): boolean => row.cutAt > 0 && target.row.offline !== '';
+
+const isNeeded = (target: Volume): boolean => target.children.some((c) => !c.holdsDurably(0, c.grains));
+
+/** The mapping's end. False: not while others need what its target has. */
+function* forget(state: State, mapping: Mapping, target: Volume | undefined, force: boolean): Plan<boolean> {
+  if (state.mappings.get(mapping.row.id) !== mapping) return true;
   checkDeletable(mapping, target, force);
   if (['copying', 'copied', 'stopping'].includes(mapping.row.state))
     throw new FlashCopyError(
@@ -111,10 +123,13 @@ function* forget(state: State, mapping: Mapping, target: Volume | undefined, for
       `mapping ${mapping.row.name} is ${mapping.row.state}: it was started while it was to be deleted; ask for that again`,
     );
   const source = state.volumes.get(mapping.row.source);
-  if (target === undefined || target.offline === '') {
+  if (target === undefined || !isEmptied(mapping, target)) {
     yield* state.commit([drop('mapping', mapping.row.id)]);
     state.mappings.delete(mapping.row.id);
   } else {
+    // Before grains go out of it.
+    yield* saveOffline(state, target);
+    if (isNeeded(target)) return false;
     // A fill from the undo log that is under way ends before.
     const lock = yield* target.locks.take(0, target.grains);
     try {
@@ -142,4 +157,5 @@ function* forget(state: State, mapping: Mapping, target: Volume | undefined, for
   state.runner.fire(mapping.wake);
   state.listener.mappingChanged(mapping.row.id);
   if (source !== undefined) yield* pruneEpochs(state, source);
+  return true;
 }

@@ -1,5 +1,6 @@
 /** Mappings that are deleted: what their targets have after it, and those who read through them; also where it is cut off. */
 import assert from 'node:assert/strict';
+import { EIO } from '../../src/base/errors.ts';
 import { POOL } from '../sim/sim-world.ts';
 import { SmallPool } from '../sim/small-pool.ts';
 
@@ -11,6 +12,19 @@ const shown = (pool: SmallPool, name: string): string =>
 const all = (byte: number): string => String(byte).repeat(GRAINS);
 const mappings = ({ world }: SmallPool) => [...world.core['state'].mappings.values()];
 const stateOf = ({ world }: SmallPool, mapping: string) => world.core['state'].findMapping(mapping).row.state;
+const remove = ({ world }: SmallPool, mapping: string, force: boolean) =>
+  world.run('delete', world.core.deleteMapping(mapping, force));
+
+/** One flush of the volume fails, and perhaps the commits that would say so. */
+function failFlush(pool: SmallPool, name: string, commits = 0): void {
+  const { core, disk, runner } = pool.world;
+  const path = new RegExp(`^${pool.found(name).file.path}$`);
+  disk.faults.push({ kinds: ['flush'], path, errno: EIO, times: 1 });
+  if (commits > 0) disk.faults.push({ kinds: ['commit'], path: /^$/, errno: EIO, times: commits });
+  runner.call('flush', core.flush(pool.found(name)), (error) => assert.ok(error !== null));
+  runner.runUntilAnswered();
+  runner.runFor(100);
+}
 
 /** The next engine finds the first row damaged of which this is true. */
 function openDamaged(pool: SmallPool, table: string, isIt: (row: object) => boolean): void {
@@ -27,6 +41,62 @@ function openDamaged(pool: SmallPool, table: string, isIt: (row: object) => bool
   };
   world.run('open', world.core.open(input));
 }
+
+describe('A mapping that was never started, deleted', () => {
+  for (const force of [false, true])
+    it(`leaves its target as it is, also where that is offline, ${force ? 'with' : 'without'} force`, () => {
+      for (let seed = 1; seed <= SEEDS; seed++) {
+        const pool = new SmallPool(seed);
+        const { world } = pool;
+        pool.volume('x', GRAINS, 7);
+        pool.volume('v', GRAINS, 1);
+        pool.snapshot('s', 'v');
+        pool.write('v', 0, 2);
+        pool.emptyLog();
+        pool.write('v', 1, 3);
+        const isFirst = seed % 2 === 0;
+        if (isFirst) pool.map('m', 'x', 'v');
+        if (seed % 4 === 0) world.run('prepare', world.core.prepareMapping('m'));
+        failFlush(pool, 'v');
+        if (!isFirst) pool.map('m', 'x', 'v');
+        const { offline } = pool.found('v');
+        remove(pool, 'm', force);
+        for (const when of ['now', 'after a power cut']) {
+          assert.equal(shown(pool, 's'), all(1), `seed ${seed}, ${when}`);
+          assert.equal(pool.found('v').offline, offline, when);
+          assert.equal(mappings(pool).filter(({ row }) => row.name === 'm').length, 0);
+          pool.cutPower();
+        }
+      }
+    });
+});
+
+describe('A mapping that was stopped when its target held all, deleted', () => {
+  it('leaves the snapshots of that target what they show, where its flush has failed since', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { world } = pool;
+      pool.volume('v', GRAINS, 1);
+      pool.clone('c', 'v');
+      pool.copyAll('c');
+      world.run('stop', world.core.stopMapping('c'));
+      pool.snapshot('s', 'c');
+      pool.write('c', 0, 2);
+      // The catalog says of the mapping what it was, should only a checkpoint have come to say that the target is offline.
+      const isSaid = seed % 2 === 0;
+      failFlush(pool, 'c', isSaid ? 0 : 1);
+      pool.emptyLog();
+      pool.cutPower();
+      assert.equal(stateOf(pool, 'c'), isSaid ? 'suspended' : 'stopped');
+      remove(pool, 'c', isSaid);
+      for (const when of ['now', 'after a power cut']) {
+        assert.equal(shown(pool, 's'), all(1), `seed ${seed}, ${when}`);
+        assert.equal(shown(pool, 'c'), all(0), `seed ${seed}, ${when}`);
+        pool.cutPower();
+      }
+    }
+  });
+});
 
 describe('A mapping that is deleted while it is started', () => {
   it('is started, or gone: no target reads on without one', () => {
