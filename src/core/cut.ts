@@ -19,10 +19,17 @@ import { setOffline } from './offline.ts';
 import { op, type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
 import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
 import { drop, put, removeFiles, type State } from './state.ts';
-import { dataFile, type Epoch, Volume } from './volume.ts';
+import { dataFile, type Epoch, fileSize, Volume } from './volume.ts';
 
-/** A target is a new volume (`fresh`) with an empty file, or an existing one that takes over such a file. */
-export type Member = { source: Volume; target: Volume; mapping: MappingRow; fresh: boolean; file: number };
+/** A target is a new volume (`fresh`) with an empty file, or an existing one that takes over such a file; of `fileBytes`. */
+export type Member = {
+  source: Volume;
+  target: Volume;
+  mapping: MappingRow;
+  fresh: boolean;
+  file: number;
+  fileBytes: number;
+};
 
 /** Volumes' rows as the transaction leaves them: one volume can have several parts in a group's cut. */
 type Draft = Map<Volume, VolumeRow>;
@@ -36,7 +43,10 @@ function edit(draft: Draft, volume: Volume, fields: Partial<VolumeRow>): VolumeR
 /** One source's part of the transaction. */
 type Prepared = { rows: RowChange[]; apply: () => void; files: PoolFile[] };
 
-/** `check` throws if the cut must not be made any more: much may have changed since it was asked for. */
+/**
+ * `check` throws if the cut must not be made any more: much may have changed since it was asked for. When it has returned, no
+ * target is smaller than its source: behind its end, those that come to hang on it would get nothing of what they need.
+ */
 export function* cut(state: State, members: Member[], check: () => void): Plan<void> {
   yield* state.structure.run(cutNow(state, members, check));
   // 5. What the targets show is durable.
@@ -74,13 +84,15 @@ export function* flushSource(state: State, source: Volume, target: Volume): Plan
 
 function* cutNow(state: State, members: Member[], check: () => void): Plan<void> {
   check();
+  for (const { source, target } of members)
+    assert(target.row.size >= source.row.size, `${target.name} is smaller than ${source.name}`);
   const sources = [...new Set(members.map((m) => m.source))];
   assert(sources.length === members.length, 'a source takes part in a cut once');
   const taken = members.filter((m) => !m.fresh).map((m) => m.target);
   for (const source of sources) yield* flushCut(state, source);
   // What they show is in a file that is not their source's any more afterwards.
   for (const target of taken) for (const reader of target.readers()) yield* flushCut(state, reader);
-  for (const { target, file, fresh } of members) if (!fresh) yield* sizeFile(target, file);
+  for (const m of members) yield* sizeFile(m);
   const gated = [...sources, ...taken];
   // 2. The gates.
   const closedAt = state.clock.micros();
@@ -115,9 +127,11 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<void>
   yield* removeFiles(state, files);
 }
 
-/** It was made before the others had their turn, and the target may have grown. */
-function* sizeFile({ row, grain, grains }: Volume, file: number): Plan<void> {
-  yield op.resize(dataFile(file), grains * grain, row.provisioning === 'thick');
+/** It was made before the others had their turn, and the target may be larger by now. */
+function* sizeFile({ target, file, fileBytes }: Member): Plan<void> {
+  const bytes = fileSize(target.row);
+  if (bytes === fileBytes) return;
+  yield op.resize(dataFile(file), bytes, target.row.provisioning === 'thick');
   // Before the row says so: a file that is shorter than its row says is a damaged one.
   yield op.flush(dataFile(file));
 }

@@ -14,7 +14,7 @@ import { put, removeFiles, type State } from './state.ts';
 import { transition } from './states.ts';
 import { syncTarget } from './sync.ts';
 import { checkIncremental, checkName, checkPair, checkRate } from './validate.ts';
-import { dataFile, type Mapping, type Volume } from './volume.ts';
+import { dataFile, fileSize, type Mapping, type Volume } from './volume.ts';
 
 export function* createMapping(state: State, request: CreateMapping): Plan<Mapping> {
   checkName('mapping', request.name);
@@ -128,7 +128,9 @@ export function* startMappings(state: State, names: string[], request: string): 
   };
   for (const mapping of mappings) {
     const { source, target } = check(mapping);
-    members.push({ source, target, mapping: { ...mapping.row, request }, fresh: false, file: state.newId() });
+    const row = { ...mapping.row, request };
+    const fileBytes = fileSize(target.row);
+    members.push({ source, target, mapping: row, fresh: false, file: state.newId(), fileBytes });
   }
   if (new Set(members.map((m) => m.source)).size !== members.length)
     throw new FlashCopyError(
@@ -144,13 +146,8 @@ export function* startMappings(state: State, names: string[], request: string): 
   const made: number[] = [];
   try {
     for (const m of members) {
-      const { size, grain } = m.target.row;
       made.push(m.file);
-      yield op.create(
-        dataFile(m.file),
-        Math.ceil(size / grain) * grain,
-        m.target.row.provisioning === 'thick',
-      );
+      yield op.create(dataFile(m.file), m.fileBytes, m.target.row.provisioning === 'thick');
     }
     yield* cut(state, members, () => {
       for (const mapping of mappings) check(mapping);

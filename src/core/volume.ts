@@ -53,6 +53,10 @@ export type Mapping = {
 
 export const dataFile = (file: number): PoolFile => new PoolFile(`volumes/${file}.data`);
 
+/** Of a data file: whole grains. */
+export const fileSize = ({ size, grain }: Pick<VolumeRow, 'size' | 'grain'>): number =>
+  Math.ceil(size / grain) * grain;
+
 export class Volume {
   row: VolumeRow;
   file: PoolFile;

@@ -12,10 +12,7 @@ import { COPY_RATE_DEFAULT } from './rate.ts';
 import type { MappingRow, VolumeRow } from './rows.ts';
 import { put, removeFiles, type State } from './state.ts';
 import { checkGrain, checkLabels, checkName, checkRate, checkSize, GRAIN_DEFAULT } from './validate.ts';
-import { Volume } from './volume.ts';
-
-/** Of a data file: whole grains. */
-export const fileSize = (size: number, grain: number) => Math.ceil(size / grain) * grain;
+import { fileSize, Volume } from './volume.ts';
 
 export function* createVolume(state: State, request: CreateVolume): Plan<Volume> {
   checkName('volume', request.name);
@@ -29,7 +26,7 @@ export function* createVolume(state: State, request: CreateVolume): Plan<Volume>
   if (existing !== undefined) return sameVolume(existing, row);
   const volume = reserveName(state, row);
   try {
-    yield op.create(volume.file, fileSize(row.size, row.grain), row.provisioning === 'thick');
+    yield op.create(volume.file, fileSize(row), row.provisioning === 'thick');
     yield* state.commit([put('volume', row)]);
     state.volumes.set(row.id, volume);
   } catch (error) {
@@ -125,7 +122,7 @@ export function* createSnapshots(state: State, requests: CreateSnapshot[]): Plan
     rows.map((row) => row.name),
   );
   if (existing.every((v) => v !== undefined)) {
-    const same = existing.map((v, i) => sameSnapshot(v, rows[i]!));
+    const same = existing.map((v, i) => sameCopy(v, rows[i]!));
     for (const copy of same) yield* reportedCut(state, copy);
     return same;
   }
@@ -135,7 +132,12 @@ export function* createSnapshots(state: State, requests: CreateSnapshot[]): Plan
       'AlreadyExists',
       `${taken?.name ?? rows[0]!.name} is already taken: use another name`,
     );
-  const copies = rows.map((row, i) => ({ row, source: sources[i]!, rate: requests[i]!.copyRate ?? 0 }));
+  const copies = rows.map((row, i) => ({
+    row,
+    source: sources[i]!,
+    rate: requests[i]!.copyRate ?? 0,
+    isAsSource: true,
+  }));
   return yield* cutNew(state, copies, false);
 }
 
@@ -145,8 +147,8 @@ function* reportedCut(state: State, copy: Volume): Plan<void> {
   copy.checkOnline();
 }
 
-function sameSnapshot(existing: Volume, wanted: VolumeRow): Volume {
-  // A source that has grown since does not make it another snapshot.
+/** As large as its source: one that has grown since does not make it another copy. */
+function sameCopy(existing: Volume, wanted: VolumeRow): Volume {
   return sameVolume(existing, { ...wanted, size: existing.row.size });
 }
 
@@ -157,11 +159,6 @@ export function* cloneVolume(state: State, sourceName: string, request: CloneVol
   const size = request.sizeBytes || source.row.size;
   checkSize(size);
   checkRate(request.copyRate ?? COPY_RATE_DEFAULT);
-  if (size < source.row.size)
-    throw new FlashCopyError(
-      'InvalidArgument',
-      `a clone of ${size} bytes of ${source.name}, which has ${source.row.size}: ask for at least as much`,
-    );
   if (request.grainBytes && request.grainBytes !== source.grain)
     throw new FlashCopyError(
       'InvalidArgument',
@@ -173,36 +170,43 @@ export function* cloneVolume(state: State, sourceName: string, request: CloneVol
   row.source = source.row.id;
   label(row, request.labels);
   const [existing] = yield* settledNames(state, [request.name]);
+  const isAsSource = !request.sizeBytes;
   if (existing !== undefined) {
-    const same = sameVolume(existing, row);
+    const same = isAsSource ? sameCopy(existing, row) : sameVolume(existing, row);
     yield* reportedCut(state, same);
     return same;
   }
-  const copy = { row, source, rate: request.copyRate ?? COPY_RATE_DEFAULT };
+  checkCloneSize(size, source);
+  const copy = { row, source, rate: request.copyRate ?? COPY_RATE_DEFAULT, isAsSource };
   return (yield* cutNew(state, [copy], request.incremental ?? false))[0]!;
 }
 
-type NewCopy = { row: VolumeRow; source: Volume; rate: number };
+function checkCloneSize(size: number, source: Volume): void {
+  if (size >= source.row.size) return;
+  throw new FlashCopyError(
+    'InvalidArgument',
+    `a clone of ${size} bytes of ${source.name}, which has ${source.row.size}: ask for at least as much`,
+  );
+}
+
+/** `isAsSource`: as large as the source is when it is cut, which may have grown since the copy was asked for. */
+type NewCopy = { row: VolumeRow; source: Volume; rate: number; isAsSource: boolean };
 
 /** Make new volumes that show their sources as of one instant. All or nothing. */
 function* cutNew(state: State, copies: NewCopy[], incremental: boolean): Plan<Volume[]> {
   const targets = copies.map((c) => reserveName(state, c.row));
   try {
-    for (const t of targets)
-      yield op.create(t.file, fileSize(t.row.size, t.grain), t.row.provisioning === 'thick');
+    for (const t of targets) yield op.create(t.file, fileSize(t.row), t.row.provisioning === 'thick');
     const members: Member[] = copies.map((c, i) => ({
       source: c.source,
       target: targets[i]!,
       mapping: mappingRow(state, c, incremental),
       fresh: true,
       file: c.row.file,
+      fileBytes: fileSize(c.row),
     }));
     yield* cut(state, members, () => {
-      for (const { source } of copies) {
-        if (source.row.retired || source.removed)
-          throw new FlashCopyError('VolumeNotFound', `${source.name} was deleted before it could be copied`);
-        source.checkOnline();
-      }
+      copies.forEach((copy, i) => void checkStill(copy, targets[i]!));
     });
   } catch (error) {
     for (const t of targets) {
@@ -220,6 +224,15 @@ function* cutNew(state: State, copies: NewCopy[], incremental: boolean): Plan<Vo
     }
   }
   return targets;
+}
+
+/** Whether the copy can still be made; its size is the one that counts from here on. */
+function checkStill({ source, isAsSource }: NewCopy, target: Volume): void {
+  if (source.row.retired || source.removed)
+    throw new FlashCopyError('VolumeNotFound', `${source.name} was deleted before it could be copied`);
+  source.checkOnline();
+  if (isAsSource) target.row = { ...target.row, size: source.row.size };
+  checkCloneSize(target.row.size, source);
 }
 
 function mappingRow(state: State, copy: NewCopy, incremental: boolean): MappingRow {
@@ -293,7 +306,7 @@ function* grow(state: State, volume: Volume, size: number): Plan<void> {
       `${volume.name} has ${volume.row.size} bytes and cannot shrink to ${size}: a volume only grows`,
     );
   try {
-    yield op.resize(volume.file, fileSize(size, volume.grain), volume.row.provisioning === 'thick');
+    yield op.resize(volume.file, fileSize({ ...volume.row, size }), volume.row.provisioning === 'thick');
     // Before the row says so: a file that is shorter than its row says is a damaged one.
     yield* flushData(state, volume);
   } catch (error) {

@@ -9,8 +9,7 @@ import path from 'node:path';
 import { FlashCopyError } from '../base/errors.ts';
 import type { EngineRow, VolumeRow } from '../core/rows.ts';
 import type { FoundBefore } from '../core/scrub-calls.ts';
-import { dataFile } from '../core/volume.ts';
-import { fileSize } from '../core/volumes.ts';
+import { dataFile, fileSize } from '../core/volume.ts';
 import { SEEK_DATA, seek } from '../sys/libc.ts';
 import type { Catalog } from './catalog.ts';
 import { markOf } from './file-marks.ts';
@@ -77,7 +76,7 @@ export function badDataFile(poolDir: string, row: VolumeRow): string | null {
   const mark = markOf(path.join(poolDir, file));
   if (mark !== null && mark !== file)
     return `its data file ${file} is ${mark} by its mark: it has a wrong name`;
-  const bytes = fileSize(row.size, row.grain);
+  const bytes = fileSize(row);
   if (stat.size >= bytes) return null;
   return `its data file ${file} ends at byte ${stat.size} and must have ${bytes}`;
 }
