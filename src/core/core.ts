@@ -328,8 +328,11 @@ function* makeBitsDurable(state: State, how = checkpointBits): Plan<boolean> {
   }
 }
 
+/** Also of those that are offline: a copy that was stopped is, and one that was cut of it shows its file. */
 function* flushSources(state: State): Plan<void> {
-  const sources = [...state.volumes.values()].filter((v) => v.children.length > 0 && v.offline === '');
+  const sources = [...state.volumes.values()].filter(
+    (v) => v.children.length > 0 && v.suspended === '' && !v.unflushed,
+  );
   yield* together(
     state,
     sources.map((v) => flushOrBreak(state, v)),

@@ -92,6 +92,25 @@ export const CUT_HISTORIES: readonly PoolHistory[] = [
   again('a clone', 'd', ({ world }) => world.core.cloneVolume('v', { name: 'd', sizeBytes: 0, copyRate: 0 })),
   again('a sync', 'c', ({ world }) => world.core.syncMapping('c', 'request-1')),
 
+  poolHistory('the source of a start that is not told is stopped, and the process dies', (seed) => {
+    const pool = new CutPool(seed);
+    const { core, runner } = pool.world;
+    for (const name of ['v', 'x']) pool.volume(name, 2, 1);
+    pool.clone('c', 'v');
+    pool.map('m', 'c', 'x');
+    // What is written to it later leaves its bits as they are: no checkpoint of the next engine has to flush it.
+    pool.write('c', 0, 3);
+    pool.flush('c');
+    pool.emptyLog();
+    pool.begin('c', core.startMappings(['m'], 'request-1'));
+    runner.call('stop', core.stopMapping('c'), () => {});
+    runner.runUntil(() => pool.found('c').offline !== '');
+    pool.world.processDeath();
+    pool.world.open();
+    pool.world.run('again', pool.world.core.startMappings(['m'], 'request-1'));
+    pool.afterPowerLoss('x');
+  }),
+
   history('the source cannot be flushed after a cut, and a newer one came after it', (pool) => {
     const { core, runner, disk } = pool.world;
     const { path } = pool.found('v').file;
