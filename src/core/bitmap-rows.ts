@@ -62,8 +62,10 @@ export class BitmapRows {
     this.runner.fire(this.ended);
   }
 
-  /** Returns when it is decided what the catalog has of these. Commits wait for nobody, so this ends. */
-  *decided(ids: readonly number[]): Plan<void> {
-    while (ids.some((id) => this.underWay.has(id))) yield this.ended;
+  /** Returns when it is decided what the catalog has of these, and whether that took a while. Commits wait for nobody, so it ends. */
+  *decided(ids: readonly number[]): Plan<boolean> {
+    let hasWaited = false;
+    for (; ids.some((id) => this.underWay.has(id)); hasWaited = true) yield this.ended;
+    return hasWaited;
   }
 }

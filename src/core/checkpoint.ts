@@ -20,7 +20,7 @@ import { mergeEpochs } from './epochs.ts';
 import { fillVolume } from './fill.ts';
 import { flushData } from './flush.ts';
 import type { LogRecord } from './log-entry.ts';
-import { unsavedRows } from './offline.ts';
+import { setSaved, unsavedDecided, unsavedRows } from './offline.ts';
 import type { Plan, PoolFile, RowChange } from './ops.ts';
 import type { BitmapRow, LogMark, LogTail } from './rows.ts';
 import { put, removeFiles, type State, together } from './state.ts';
@@ -46,10 +46,12 @@ function* runCheckpoint(state: State, withLog: boolean, last: LogRecord | null):
   const ids = jobs.map((job) => job.bitmap.id);
   // A bitmap may be changed by another commit (it grows) meanwhile, or would have been: then that one once more.
   try {
-    for (let left = jobs; left.length > 0; left = jobs.filter((job) => !isCurrent(state, job))) {
+    let left = jobs;
+    do {
       yield* writeGenerations(state, left);
-      yield* state.bitmaps.decided(ids);
-    }
+      yield* othersDecided(state, ids);
+      left = jobs.filter((job) => !isCurrent(state, job));
+    } while (left.length > 0);
   } catch (error) {
     notWritten(jobs);
     yield* removeFiles(
@@ -62,7 +64,7 @@ function* runCheckpoint(state: State, withLog: boolean, last: LogRecord | null):
   const cuts = last !== null && canCut(state, last);
   const unsaved = unsavedRows(state);
   const changes: RowChange[] = [
-    ...unsaved.map(({ row }) => row),
+    ...unsaved.flatMap(({ rows }) => rows),
     ...merged.rows,
     ...written.map((job) => put('bitmap', nextRow(job.row!))),
   ];
@@ -75,13 +77,19 @@ function* runCheckpoint(state: State, withLog: boolean, last: LogRecord | null):
     notWritten(written);
     throw error;
   }
-  for (const { volume } of unsaved) state.unsaved.delete(volume);
+  for (const { volume } of unsaved) setSaved(state, volume);
   // Not before: should the process die, the next one has to know what is in no file.
   for (const job of written) if (!job.bitmap.dirty) job.bitmap.markClean();
   // 7. What nobody needs any more.
   if (cuts) log.cut(last.seq);
   for (const job of jobs) job.volume.unpendChecked(job.sealed);
   yield* removeFiles(state, old);
+}
+
+/** Returns when no other commit is under way that changes a row which this one may put. */
+function* othersDecided(state: State, bitmaps: readonly number[]): Plan<void> {
+  do yield* unsavedDecided(state);
+  while (yield* state.bitmaps.decided(bitmaps));
 }
 
 /**

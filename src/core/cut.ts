@@ -15,7 +15,7 @@ import { assert } from '../base/errors.ts';
 import { bitmapFile } from './bitmap-file.ts';
 import { flushCut, flushVolume } from './flush.ts';
 import type { RangeLock } from './locks.ts';
-import { setOffline } from './offline.ts';
+import { setMended, setOffline } from './offline.ts';
 import { op, type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
 import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
 import { drop, put, removeFiles, type State } from './state.ts';
@@ -204,8 +204,7 @@ function prepare(state: State, m: Member, cutAt: number, draft: Draft): Prepared
       target.children.push(before);
     }
     target.file = dataFile(m.file);
-    target.broken = '';
-    target.flushFailed = false;
+    setMended(state, target);
     target.unflushedCut = state.nextCut();
     target.sparse = targetRow.sparse;
     target.held = held.bitmap;

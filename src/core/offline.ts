@@ -6,17 +6,21 @@
  *   Grains that the undo log still has count as being there only. Nothing flushes the volume again.
  *
  * In memory a volume is offline at once; `takeOffline` returns when it is durable. Who cannot wait leaves it to a commit
- * of its own and, should that fail, to the next checkpoint (`state.unsaved`).
+ * of its own and, should that fail, to the next checkpoint (`state.unsaved`). Each begins when no other commit of that volume
+ * or of its mapping is under way: it may exchange the content that went offline, or end the mapping, or fail.
  */
 import { FlashCopyError } from '../base/errors.ts';
 import type { Plan, RowChange } from './ops.ts';
+import type { MappingRow } from './rows.ts';
 import { put, type State } from './state.ts';
 import { transition } from './states.ts';
-import type { Volume } from './volume.ts';
+import type { Mapping, Volume } from './volume.ts';
 
 /** Durably, or it throws and nothing has changed. */
 export function* takeOffline(state: State, volume: Volume, reason: string): Plan<void> {
-  if (volume.removed) return;
+  const { file } = volume;
+  yield* state.decided(volume);
+  if (volume.removed || volume.file !== file) return;
   // In memory it may be, and the catalog not have it yet.
   if (volume.row.offline !== '') return yield* saveOffline(state, volume);
   const before = volume.broken;
@@ -51,56 +55,82 @@ export function setOffline(state: State, volume: Volume, reason: string): void {
   if (volume.removed || (volume.row.offline !== '' && !volume.unflushed)) return;
   if (volume.broken === '') volume.broken = reason;
   state.unsaved.add(volume);
-  const changes = offlineRows(state, volume);
   adopt(state, volume);
   state.listener.log('error', 'volume goes offline', { volume: volume.name, reason });
-  state.runner.spawn(state.commit(changes), (error) => {
-    if (error === null) state.unsaved.delete(volume);
-    else
-      state.listener.log('error', 'could not record that a volume is offline', {
-        volume: volume.name,
-        error: String(error),
-      });
+  state.runner.spawn(record(state, volume), (error) => {
+    if (error === null) return;
+    state.listener.log('error', 'could not record that a volume is offline', {
+      volume: volume.name,
+      error: String(error),
+    });
   });
+}
+
+/** Its content is another one: what was said of the old one does not hold. */
+export function setMended(state: State, volume: Volume): void {
+  volume.broken = '';
+  volume.flushFailed = false;
+  state.unsaved.delete(volume);
 }
 
 /** Returns when the catalog says that the volume is offline. */
 export function* saveOffline(state: State, volume: Volume): Plan<void> {
-  if (volume.removed || !state.unsaved.has(volume)) return;
+  if (state.unsaved.has(volume)) yield* record(state, volume);
+}
+
+function* record(state: State, volume: Volume): Plan<void> {
+  yield* state.decided(volume);
+  if (volume.removed || volume.broken === '') return;
   yield* state.commit(offlineRows(state, volume));
+  setSaved(state, volume);
+}
+
+/** The catalog says it now, and of its mapping too. */
+export function setSaved(state: State, volume: Volume): void {
+  adopt(state, volume);
   state.unsaved.delete(volume);
 }
 
-/** Rows of volumes that are offline and not yet in the catalog. */
-export const unsavedRows = (state: State): { volume: Volume; row: RowChange }[] =>
-  state.unsaved
-    .all()
-    .filter((volume) => state.volumes.get(volume.id) === volume && !volume.removed)
-    .map((volume) => ({ volume, row: put('volume', { ...state.newestRow(volume) }) }));
+/** Volumes that are offline and not yet in the catalog. */
+const unsaved = (state: State): Volume[] =>
+  state.unsaved.all().filter((volume) => state.volumes.get(volume.id) === volume && !volume.removed);
+
+/** When it returns, `unsavedRows` may be committed, at once. */
+export function* unsavedDecided(state: State): Plan<void> {
+  for (;;) {
+    const waits = unsaved(state).find((volume) => state.isBeingChanged(volume));
+    if (waits === undefined) return;
+    yield* state.decided(waits);
+  }
+}
+
+export const unsavedRows = (state: State): { volume: Volume; rows: RowChange[] }[] =>
+  unsaved(state).map((volume) => ({ volume, rows: offlineRows(state, volume) }));
 
 /** With the mapping that it is the target of. */
 function offlineRows(state: State, volume: Volume): RowChange[] {
   const offline = volume.broken || volume.row.offline;
-  const row = { ...state.newestRow(volume), offline, ...(volume.unflushed && { unflushed: true }) };
-  const changes: RowChange[] = [put('volume', row)];
+  const row = { ...volume.row, offline, ...(volume.unflushed && { unflushed: true }) };
   const mapping = state.mappingOf(volume);
-  if (mapping !== undefined && mapping.row.state !== 'suspended')
-    changes.push(
-      put('mapping', {
-        ...mapping.row,
-        state: transition(mapping.row.name, mapping.row.state, 'suspended'),
-        error: offline,
-      } as never),
-    );
-  return changes;
+  return [
+    put('volume', row),
+    ...(mapping === undefined ? [] : [put('mapping', suspended(mapping, offline))]),
+  ];
+}
+
+function suspended({ row }: Mapping, error: string): MappingRow {
+  const to = row.state === 'suspended' ? row.state : transition(row.name, row.state, 'suspended');
+  return { ...row, state: to, error };
 }
 
 function adopt(state: State, volume: Volume): void {
   const offline = volume.broken || volume.row.offline;
+  // Its content was exchanged just after.
+  if (offline === '') return;
   volume.row = { ...volume.row, offline };
   const mapping = state.mappingOf(volume);
   if (mapping === undefined) return;
-  mapping.row = { ...mapping.row, state: 'suspended', error: offline };
+  mapping.row = suspended(mapping, offline);
   state.runner.fire(mapping.wake);
   state.listener.mappingChanged(mapping.row.id);
 }

@@ -60,8 +60,9 @@ export class State {
     lastPauseUs: 0,
   };
   readonly unsaved: Unsaved;
-  /** Rows of volumes whose commit is under way: the newest for each. */
-  private readonly submitted = new Map<number, VolumeRow>();
+  /** Rows of volumes and mappings whose commit is under way. */
+  private readonly submitted = new Set<RowChange>();
+  private readonly ended = new Signal();
   /** Asked for so far. */
   private transactions = 0;
   private cuts = 0;
@@ -116,8 +117,8 @@ export class State {
     this.keepOffline(changes);
     const bitmaps = changes.filter((c) => c.table === 'bitmap') as BitmapChange[];
     for (const b of bitmaps) this.bitmaps.submit(b);
-    for (const c of changes)
-      if (c.table === 'volume' && c.row !== null) this.submitted.set(c.key, c.row as VolumeRow);
+    const rows = changes.filter((c) => c.table === 'volume' || c.table === 'mapping');
+    for (const c of rows) this.submitted.add(c);
     let hasSucceeded = false;
     try {
       yield op.commit([...changes, { table: 'engine', key: 1, row: { ...engine } }]);
@@ -126,13 +127,24 @@ export class State {
       this.keepOffline(changes);
     } finally {
       for (const b of bitmaps) this.bitmaps.settle(b, hasSucceeded);
-      for (const c of changes) if (this.submitted.get(c.key) === c.row) this.submitted.delete(c.key);
+      for (const c of rows) this.submitted.delete(c);
+      // They look when memory has followed.
+      if (rows.length > 0) this.runner.fire(this.ended);
     }
   }
 
-  /** The volume's row as the catalog will have it when the commits under way have ended. */
-  newestRow(volume: Volume): VolumeRow {
-    return this.submitted.get(volume.id) ?? volume.row;
+  /** Returns when memory and the catalog say the same of the volume, and of the mapping that it is the target of. */
+  *decided(volume: Volume): Plan<void> {
+    while (this.isBeingChanged(volume)) yield this.ended;
+  }
+
+  isBeingChanged(volume: Volume): boolean {
+    for (const { table, key, row } of this.submitted) {
+      const mapping =
+        table === 'mapping' ? ((row as MappingRow | null) ?? this.mappings.get(key)?.row) : null;
+      if (table === 'volume' ? key === volume.id : mapping?.target === volume.row.id) return true;
+    }
+    return false;
   }
 
   /**

@@ -8,7 +8,7 @@ import { pruneEpochs } from './epochs.ts';
 import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
 import { leaveTree } from './leave.ts';
-import { saveOffline } from './offline.ts';
+import { saveOffline, setMended } from './offline.ts';
 import { op, type Plan } from './ops.ts';
 import type { BitmapRow, MappingRow } from './rows.ts';
 import { drop, put, type State } from './state.ts';
@@ -140,8 +140,7 @@ function* forget(state: State, mapping: Mapping, target: Volume | undefined, for
       target.locks.give(lock);
     }
     // All of it has been written and flushed anew.
-    target.broken = '';
-    target.flushFailed = false;
+    setMended(state, target);
     const row = { ...target.row, offline: '', unflushed: false };
     const open = target.open;
     const changes = [put('volume', row)];

@@ -1,0 +1,113 @@
+/** A flush that fails while something of that volume, or of its mapping, is being committed. */
+import assert from 'node:assert/strict';
+import { EIO } from '../../src/base/errors.ts';
+import type { Core } from '../../src/core/core.ts';
+import type { Plan } from '../../src/core/ops.ts';
+import { SmallPool } from '../sim/small-pool.ts';
+
+const STEPS = 40;
+const GRAINS = 8;
+
+/** `t` is to become a copy of `v`. */
+function idle(seed: number): SmallPool {
+  const pool = new SmallPool(seed);
+  pool.volume('v', GRAINS, 1);
+  pool.volume('t', GRAINS, 5);
+  pool.map('t', 'v', 't');
+  return pool;
+}
+
+/** And somebody reads what it has now. */
+function withSnapshot(seed: number): SmallPool {
+  const pool = idle(seed);
+  pool.snapshot('s', 't');
+  pool.write('t', 1, 6);
+  return pool;
+}
+
+/** `t` is one. */
+function copied(seed: number): SmallPool {
+  const pool = new SmallPool(seed);
+  pool.volume('v', GRAINS, 1);
+  pool.clone('t', 'v');
+  pool.copyAll('t');
+  pool.emptyLog();
+  pool.write('v', 0, 2);
+  pool.write('t', 1, 4);
+  return pool;
+}
+
+type Act = (core: Core) => Plan<unknown>;
+const start: Act = (core) => core.startMappings(['t']);
+
+const OPERATIONS: readonly { name: string; begin: (seed: number) => SmallPool; act: Act }[] = [
+  { name: 'is prepared', begin: idle, act: (core) => core.prepareMapping('t') },
+  { name: 'is started', begin: withSnapshot, act: start },
+  { name: 'is synced', begin: copied, act: (core) => core.syncMapping('t') },
+  { name: 'is stopped', begin: copied, act: (core) => core.stopMapping('t') },
+  { name: 'is deleted', begin: copied, act: (core) => core.deleteMapping('t', true) },
+];
+
+/** What the operation ended with, if a flush fails so many steps after it began; `failsToo`: and so does a commit after that. */
+function flushFailsBeside(pool: SmallPool, act: Act, steps: number, failsToo: boolean): unknown {
+  const { core, disk, runner } = pool.world;
+  const t = pool.found('t');
+  const path = new RegExp(`^${t.file.path.replace('.', '\\.')}$`);
+  let outcome: unknown = 'under way';
+  runner.call('operation', act(core), (error) => {
+    outcome = error;
+  });
+  for (let step = 0; step < steps; step++) runner.advance();
+  disk.faults = [{ kinds: ['flush'], path, errno: EIO, times: 1 }];
+  if (failsToo) disk.faults.push({ kinds: ['commit'], path: /^$/, errno: EIO, times: 1 });
+  if (outcome === 'under way') runner.call('flush', core.flush(t), () => {});
+  runner.runUntilAnswered();
+  disk.faults = [];
+  pool.world.checkpoint();
+  pool.awaitCheckpoint();
+  return outcome;
+}
+
+function assertCatalogKnows({ world }: SmallPool, label: string): void {
+  const { volumes, mappings } = world.core['state'];
+  const rows = (table: string) =>
+    new Map(world.disk.rows().flatMap((r) => (r.table === table ? [[r.key, r.row]] : [])));
+  const inMemory = (of: Map<number, { row: object }>) =>
+    new Map([...of].map(([key, { row }]) => [key, JSON.parse(JSON.stringify(row)) as object]));
+  assert.deepEqual(rows('mapping'), inMemory(mappings), label);
+  assert.deepEqual(rows('volume'), inMemory(volumes), label);
+}
+
+describe('A flush that fails while the mapping of its volume', () => {
+  for (const { name, begin, act } of OPERATIONS) {
+    it(`${name} is in the catalog as it is in memory`, () => {
+      for (let steps = 1; steps <= STEPS; steps++) {
+        const pool = begin(steps);
+        flushFailsBeside(pool, act, steps, false);
+        assertCatalogKnows(pool, `${steps} steps`);
+      }
+    });
+
+    it(`${name} is in the catalog with the next checkpoint, where a commit fails too`, () => {
+      for (let steps = 1; steps <= STEPS; steps++) {
+        const pool = begin(steps);
+        flushFailsBeside(pool, act, steps, true);
+        assertCatalogKnows(pool, `${steps} steps`);
+      }
+    });
+  }
+
+  it('is started speaks of its old content only', () => {
+    for (let steps = 1; steps <= 2 * STEPS; steps++) {
+      const pool = withSnapshot(steps);
+      const { file } = pool.found('t');
+      const error = flushFailsBeside(pool, start, steps, steps % 2 === 0);
+      const t = pool.found('t');
+      assert.equal(t.offline === '', error === null, `${steps} steps: ${error}, ${t.offline}`);
+      assert.equal(t.file !== file, error === null, `${steps} steps`);
+      pool.cutPower();
+      if (error === null) assert.equal(pool.read('t', 0), 1);
+      assert.equal(pool.read('s', 0), 5);
+    }
+  });
+});
