@@ -1,7 +1,7 @@
 /**
  * A sparse bitmap over pages of the arena. A page that is not there is all zeros; a full page is all ones and takes no
  * memory of its own. Bits of a bitmap in use are only ever set (C1, H3); bits are cleared only in a bitmap that is
- * being built and that nothing reads yet.
+ * being built and that nothing reads yet, and in those that say what waits for a flush.
  *
  * Everything works on runs; single bits are the run of length one.
  */
@@ -99,7 +99,7 @@ export class Bitmap {
     return added;
   }
 
-  /** Only for a bitmap that is being built. */
+  /** Only for a bitmap that is being built, or that says what waits for a flush. */
   clearRange(first: number, count: number): void {
     for (let i = first, end = first + count; i < end; ) {
       const index = Math.floor(i / PAGE_BITS);

@@ -3,7 +3,7 @@
  * source's class says `failWrite`, fails the write. Other targets are untouched.
  */
 import { FlashCopyError, IoError } from '../base/errors.ts';
-import { flushVolume } from './flush.ts';
+import { flushRange } from './flush.ts';
 import { leaveTree } from './leave.ts';
 import { saveOffline, takeOffline } from './offline.ts';
 import type { Plan } from './ops.ts';
@@ -23,7 +23,7 @@ export function* breakTargets(
     if (grain >= target.grains) continue;
     if (target.holds(grain, 1)) {
       // Also below one that is broken: the power may take its bit, and what it would read then is the host's write.
-      if (!target.holdsDurably(grain, 1)) yield* makeDurable(state, source, target);
+      if (!target.holdsDurably(grain, 1)) yield* makeDurable(state, source, target, grain, 1);
       continue;
     }
     yield* takeOffline(
@@ -36,9 +36,15 @@ export function* breakTargets(
 }
 
 /** H2 for the child's bits. B4: where its flush fails it is offline, durably, and those that need what it held are too. */
-export function* makeDurable(state: State, volume: Volume, child: Volume): Plan<void> {
+export function* makeDurable(
+  state: State,
+  volume: Volume,
+  child: Volume,
+  first: number,
+  count: number,
+): Plan<void> {
   try {
-    if (!child.unflushed) yield* flushVolume(state, child);
+    if (!child.unflushed) yield* flushRange(state, child, first, count);
   } catch (error) {
     if (!child.unflushed || volume.row.cowFailure === 'failWrite') throw error;
   }

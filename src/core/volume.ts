@@ -20,6 +20,9 @@ import { RangeLocks } from './locks.ts';
 import { type IoOp, op, type Plan, PoolFile, type Runner, Signal } from './ops.ts';
 import type { EpochRow, MappingRow, VolumeRow } from './rows.ts';
 
+/** Grains one after the other. */
+export type Run = { first: number; count: number };
+
 /** What was written in a volume between two of its cuts. */
 export type Epoch = {
   row: EpochRow;
@@ -227,6 +230,11 @@ export class Volume {
       this.pending.splice(i, 1);
       p.release();
     }
+  }
+
+  /** Of these bitmaps only those runs: they are durable, and what was added meanwhile waits on. */
+  unpendRuns(waiting: Bitmap[], runs: Run[]): void {
+    for (const bits of waiting) for (const run of runs) bits.clearRange(run.first, run.count);
   }
 
   /**

@@ -237,7 +237,7 @@ function* oldContent(
       !child.holdsDurably(first, stop - first) &&
       child.held.anySet(first, stop - first)
     )
-      yield* makeDurable(state, volume, child);
+      yield* makeDurable(state, volume, child, first, stop - first);
     if (child.held === null) continue;
     const lacks = child.held.nextClear(first, stop);
     if (lacks === stop) continue;

@@ -164,6 +164,13 @@ const appendEach: Edit = {
   replace: 'const RUNS_PER_APPEND = Math.min(1, ENTRIES_MAX);',
 };
 
+/** As when more of a copy waits for a flush than fits into a slot of the log. */
+const rangeAlone: Edit = {
+  file: 'flush.ts',
+  find: '  if (fitsIntoSlot(waiting)) return yield* flushVolume(state, volume);\n',
+  replace: '',
+};
+
 /** As when all that changes in a sync changes late. */
 const cleanInsideOnly: Edit = {
   file: 'sync.ts',
@@ -181,6 +188,7 @@ const lockAtOnce: Edit = {
 /** Of mutants that are found in the text (sites.ts): what makes small histories reach the place. */
 export const SMALLER: Readonly<Record<string, readonly Edit[]>> = {
   'flush.ts: yield* state.log.append(entries) is not waited for': [appendEach],
+  'flush.ts: yield* flushData(state, volume) (2) is left out': [rangeAlone],
   'sync.ts: yield* flushVolume(state, child) is left out': [cleanInsideOnly],
   'hydrate.ts: yield* flushCut(state, volume) is left out': [lockAtOnce],
 };

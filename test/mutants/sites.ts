@@ -15,6 +15,7 @@ const core = path.resolve(import.meta.dirname, '../../src/core');
 const LEFT_OUT = [
   'op.flush',
   'flushVolume',
+  'flushRange',
   'flushData',
   'flushCut',
   'flushSource',
