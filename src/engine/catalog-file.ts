@@ -1,5 +1,5 @@
 /**
- * The catalog's file as it is read: rows with their checksums, pages, format, WAL. Nothing here writes.
+ * The catalog's file as it is read: rows with their checksums, pages, format, WAL. Nothing here writes but `settleWal`.
  *
  * Each part of the file that means something has something that tells its damage: rows a checksum of their own, the tree
  * of pages SQLite's check, the WAL the checksums of its frames (sqlite-wal.ts). What is left is space not in use.
@@ -11,7 +11,7 @@ import { crc32 } from 'node:zlib';
 import { EIO, ENOSPC, FlashCopyError, IoError } from '../base/errors.ts';
 import { TABLES } from '../core/rows.ts';
 import type { CatalogRow, DataThreadStart } from './messages.ts';
-import { damagedFrame } from './sqlite-wal.ts';
+import { stateOfWal } from './sqlite-wal.ts';
 
 // SQLite's result codes; the low byte of an extended code is the primary one.
 const SQLITE_CORRUPT = 11;
@@ -133,32 +133,34 @@ export function lookAt<T>(file: string, look: (db: DatabaseSync) => T): T {
   });
 }
 
-/** SQLite takes damage in its WAL for the WAL's end, and would go on without the commits behind it. */
-export function refuseDamagedWal(file: string): void {
-  const place = damagedFrame(`${file}-wal`);
-  if (place !== null)
-    throw damaged(file, `${path.basename(file)}-wal at byte ${place} is damaged, and commits follow that`);
+/** SQLite takes damage in its WAL for the WAL's end, and would go on without the commits behind it. Where the last one ends. */
+export function refuseDamagedWal(file: string): number {
+  const { damaged: place, end } = stateOfWal(`${file}-wal`);
+  if (place === null) return end;
+  throw damaged(file, `${path.basename(file)}-wal at byte ${place} is damaged, and commits follow that`);
 }
 
 const CHUNK = 1024 * 1024;
 
 /**
  * A dead engine's last commits may be in the WAL and not on the disk: it was killed before their flush, or that failed, and the
- * kernel takes them for written (B3). They count from here on, so they are written once more and flushed.
+ * kernel takes them for written (B3). They count from here on, so they are written once more and flushed. What is behind
+ * their `end` never counted: it is cut off, before a next commit can be written over a part of it (sqlite-wal.ts).
  */
-export function settleWal(file: string): void {
+export function settleWal(file: string, end: number): void {
   const wal = `${file}-wal`;
   if (!fs.existsSync(wal)) return;
   let fd = -1;
   try {
     fd = fs.openSync(wal, 'r+');
     const bytes = Buffer.alloc(CHUNK);
-    for (let at = 0; ; ) {
-      const length = fs.readSync(fd, bytes, 0, CHUNK, at);
+    for (let at = 0; at < end; ) {
+      const length = fs.readSync(fd, bytes, 0, Math.min(CHUNK, end - at), at);
       if (length === 0) break;
       for (let done = 0; done < length; ) done += fs.writeSync(fd, bytes, done, length - done, at + done);
       at += length;
     }
+    fs.ftruncateSync(fd, end);
     fs.fsyncSync(fd);
   } catch (error) {
     throw new IoError(-((error as NodeJS.ErrnoException).errno ?? -EIO), 'write', wal);

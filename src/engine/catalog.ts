@@ -62,8 +62,7 @@ export class Catalog {
     const file = path.join(poolDir, 'catalog.db');
     if (fs.existsSync(file)) {
       withRoom(poolDir, () => refuseNewer(file, lastFormat(migrations)));
-      refuseDamagedWal(file);
-      settleWal(file);
+      settleWal(file, refuseDamagedWal(file));
     }
     return told(file, () => new Catalog(poolDir, file, migrations));
   }
