@@ -4,6 +4,7 @@
  *   changed = what the source wrote since the target's cut, or the host wrote in the target since
  *   the target's new FC bitmap = old & ~changed; it becomes the newest target; the background copy does the rest
  *
+ *   0. readers of the target whose flush failed leave the tree: they cannot get what 2 would give them
  *   1. a short closing of the gates ends the epochs of source and target, so that `changed` has an end
  *   2. those that read through the target get what will change in it (its own targets), or may differ from its parent
  *      (its older neighbour). Host I/O goes on
@@ -22,7 +23,7 @@ import { closeEpoch, flushSource, newestTarget, notePause } from './cut.ts';
 import { changedSince, isAsked } from './epochs.ts';
 import { flushCut, flushVolume } from './flush.ts';
 import { hydratePieces, nextPiece } from './hydrate.ts';
-import { clean, differing } from './leave.ts';
+import { clean, differing, leaveTree } from './leave.ts';
 import type { LogEntry } from './log-entry.ts';
 import { ENTRIES_MAX } from './log-record.ts';
 import type { Plan, RowChange } from './ops.ts';
@@ -41,6 +42,7 @@ export function* syncTarget(
   request: string,
   check: () => { source: Volume; target: Volume },
 ): Plan<void> {
+  yield* dismissUnflushed(state, state.volumes.get(mapping.row.target));
   const { source, target } = yield* state.structure.run(
     (function* () {
       const { source, target } = check();
@@ -51,6 +53,12 @@ export function* syncTarget(
   );
   yield* flushSource(state, source, target);
   state.listener.mappingChanged(mapping.row.id);
+}
+
+/** B3: those that take nothing any more would keep the target where it is. They leave, and who reads through them gets what it needs. */
+function* dismissUnflushed(state: State, target: Volume | undefined): Plan<void> {
+  for (const child of [...(target?.children ?? [])])
+    if (child.unflushed && child.parent === target) yield* leaveTree(state, child, false);
 }
 
 function* syncNow(

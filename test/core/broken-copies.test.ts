@@ -237,4 +237,35 @@ describe('A copy whose flush failed', () => {
       assert.match(inCatalog(pool, s).offline, /a flush of its data failed/, `seed ${seed}`);
     }
   });
+
+  it('keeps no copy from being synced that it reads through, and who reads through it has what it needs', () => {
+    for (let seed = 1; seed <= SEEDS / 2; seed++) {
+      const pool = new SmallPool(seed);
+      const { core } = pool.world;
+      pool.volume('v', 8, 1);
+      pool.snapshot('reader', 'v');
+      pool.snapshot('s', 'v');
+      for (let grain = 0; grain < 8; grain += 2) pool.write('v', grain, 2);
+      pool.clone('c', 'v');
+      pool.copyAll('c');
+      pool.clone('own', 'c');
+      pool.emptyLog();
+      for (const name of ['s', 'own']) flushFailed(core['state'], pool.found(name), new Error('EIO'));
+      for (let grain = 0; grain < 8; grain++) pool.write('v', grain, 3);
+      if (seed % 2 === 0) {
+        pool.flush('v');
+        pool.cutPower();
+      }
+      pool.world.run('sync', pool.world.core.syncMapping('c'));
+      pool.flush('v');
+      for (const when of ['', ', after a power cut']) {
+        for (let grain = 0; grain < 8; grain++) {
+          assert.equal(pool.read('c', grain), 3, `seed ${seed}${when}`);
+          assert.equal(pool.read('reader', grain), 1, `seed ${seed}${when}`);
+        }
+        assert.match(pool.found('s').offline, /a flush of its data failed/);
+        pool.cutPower();
+      }
+    }
+  });
 });
