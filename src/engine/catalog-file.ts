@@ -133,6 +133,17 @@ export function lookAt<T>(file: string, look: (db: DatabaseSync) => T): T {
   });
 }
 
+/** SQLite takes the WAL of a database without pages for a leftover and deletes it, even when it is only to look. */
+export function refuseLoneWal(file: string): void {
+  const sizeOf = (name: string): number | undefined => fs.statSync(name, { throwIfNoEntry: false })?.size;
+  const wal = `${file}-wal`;
+  if (sizeOf(file) || !sizeOf(wal)) return;
+  throw damaged(
+    file,
+    `it is ${fs.existsSync(file) ? 'empty' : 'missing'}, yet ${wal} is not, which may hold its last commits`,
+  );
+}
+
 /** SQLite takes damage in its WAL for the WAL's end, and would go on without the commits behind it. Where the last one ends. */
 export function refuseDamagedWal(file: string): number {
   const { damaged: place, end } = stateOfWal(`${file}-wal`);

@@ -28,6 +28,7 @@ import {
   primaryCode,
   putMetaSum,
   refuseDamagedWal,
+  refuseLoneWal,
   refuseNewer,
   rowsOf,
   SQLITE_FULL,
@@ -60,6 +61,7 @@ export class Catalog {
   /** Opens the pool's catalog in the last format of these; an empty one is made where there is none. */
   static open(poolDir: string, migrations: readonly Migration[] = MIGRATIONS): Catalog {
     const file = path.join(poolDir, 'catalog.db');
+    refuseLoneWal(file);
     if (fs.existsSync(file)) {
       withRoom(poolDir, () => refuseNewer(file, lastFormat(migrations)));
       settleWal(file, refuseDamagedWal(file));

@@ -16,6 +16,7 @@ import path from 'node:path';
 import { FlashCopyError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import { LOG_BYTES_MIN } from '../core/undo-log.ts';
+import { refuseLoneWal } from './catalog-file.ts';
 import { lockPool, type PoolLock } from './pool-lock.ts';
 import { checkFilesystem, checkMachine } from './requirements.ts';
 
@@ -79,6 +80,7 @@ function removeEmpty(dir: string, top: string): void {
 /** A directory with files of others is most likely a mistyped one. */
 function checkOurs(dir: string): void {
   if (!fs.statSync(dir).isDirectory()) throw unsuitable(dir, 'it is not a directory', 'Choose a directory.');
+  refuseLoneWal(path.join(dir, 'catalog.db'));
   const names = fs.readdirSync(dir);
   if (names.includes('catalog.db')) return;
   const strangers = names.filter((name) => !STRANGERS_ALLOWED.has(name) && !name.startsWith('.check.'));

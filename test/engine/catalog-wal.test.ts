@@ -4,8 +4,9 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { Catalog } from '../../src/engine/catalog.ts';
+import { checkPool } from '../../src/engine/check/check-pool.ts';
+import { openPool } from '../../src/engine/pool.ts';
 
-const HEADER = 32;
 const FRAME = 24 + 4096;
 const SECTOR = 512;
 
@@ -62,4 +63,31 @@ describe("The catalog's WAL", function () {
       }
     }
   });
+
+  const GONE = /catalog\.db is damaged: it is (missing|empty), yet .*catalog\.db-wal/;
+  const asked: Record<string, (dir: string) => void> = {
+    'a start': (pool) => assert.throws(() => Catalog.open(pool), GONE),
+    'the start of an engine': (pool) => assert.throws(() => openPool(pool), GONE),
+    'a check': (pool) => assert.match(checkPool(pool, { repair: true }).findings[0]!.what, GONE),
+  };
+  for (const [who, ask] of Object.entries(asked))
+    for (const how of ['missing', 'empty'])
+      it(`is left alone by ${who} while the catalog's file is ${how}, and holds its commits when that is back`, function () {
+        if (who === 'the start of an engine' && process.geteuid?.() !== 0) this.skip();
+        const first = Catalog.open(dir);
+        first.commit([volume(1)]);
+        const killed = left();
+        first.close();
+        put(killed);
+        fs.mkdirSync(path.join(dir, 'volumes'));
+        fs.writeFileSync(path.join(dir, 'log'), '');
+        if (how === 'empty') fs.truncateSync(file);
+        else fs.rmSync(file);
+        ask(dir);
+        assert.deepEqual(fs.readFileSync(`${file}-wal`), killed.wal);
+        fs.writeFileSync(file, killed.db);
+        const again = Catalog.open(dir);
+        assert.deepEqual(keys(again), [1]);
+        again.close();
+      });
 });

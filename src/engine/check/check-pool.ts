@@ -14,6 +14,7 @@ import {
   type PoolMeta,
   poolMeta,
   refuseDamagedWal,
+  refuseLoneWal,
   refuseNewer,
   rowsOf,
   type StoredRows,
@@ -139,6 +140,7 @@ function readCatalog(
   const nothing: StoredRows = { rows: [], damaged: [] };
   progress('catalog', 0, 1);
   try {
+    refuseLoneWal(file);
     if (!fs.existsSync(file))
       return {
         stored: nothing,
@@ -155,7 +157,7 @@ function readCatalog(
     return { ...read, findings: [] };
   } catch (error) {
     if (!(error instanceof FlashCopyError)) throw error;
-    const name = error.message.includes('catalog.db-wal') ? 'catalog.db-wal' : 'catalog.db';
+    const name = error.message.includes('catalog.db-wal at byte') ? 'catalog.db-wal' : 'catalog.db';
     const remedy =
       error.code === 'PoolTooNew' ? { remedy: 'Use the release that wrote it, or a later one.' } : {};
     const found = finding(name, error.message, { offset: offsetIn(error.message), ...remedy });
