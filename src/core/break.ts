@@ -3,12 +3,18 @@
  * source's class says `failWrite`, fails the write. Other targets are untouched.
  */
 import { FlashCopyError, IoError } from '../base/errors.ts';
-import { flushRange } from './flush.ts';
+import { VOLATILE_ID } from './arena.ts';
+import { Bitmap } from './bitmap.ts';
+import { flushVolume } from './flush.ts';
+import { giveRange } from './hydrate.ts';
 import { leaveTree } from './leave.ts';
-import { saveOffline, takeOffline } from './offline.ts';
-import type { Plan } from './ops.ts';
+import { isDead, saveOffline, takeOffline } from './offline.ts';
+import { op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
 import type { Volume } from './volume.ts';
+
+/** What another change of the tree may take. */
+const AGAIN_MS = 10;
 
 /** The old content of the source's grain cannot be had: whoever would have needed it is broken. */
 export function* breakTargets(
@@ -23,7 +29,7 @@ export function* breakTargets(
     if (grain >= target.grains) continue;
     if (target.holds(grain, 1)) {
       // Also below one that is broken: the power may take its bit, and what it would read then is the host's write.
-      if (!target.holdsDurably(grain, 1)) yield* makeDurable(state, source, target, grain, 1);
+      if (!target.holdsDurably(grain, 1)) yield* makeDurable(state, source, target, grain, grain + 1);
       continue;
     }
     yield* takeOffline(
@@ -41,10 +47,10 @@ export function* makeDurable(
   volume: Volume,
   child: Volume,
   first: number,
-  count: number,
+  end: number,
 ): Plan<void> {
   try {
-    if (!child.unflushed) yield* flushRange(state, child, first, count);
+    if (!child.unflushed) yield* flushVolume(state, child, { first, count: end - first });
   } catch (error) {
     if (!child.unflushed || volume.row.cowFailure === 'failWrite') throw error;
   }
@@ -57,7 +63,7 @@ export function* makeDurable(
  */
 export function* breakForSpace(state: State, target: Volume, error: Error): Plan<void> {
   if (target.removed) return;
-  yield* takeOffline(state, target, `it cannot have what it needs: ${error.message}`);
+  yield* takeBroken(state, target, error);
   yield* giveToReaders(state, target, true);
 }
 
@@ -78,9 +84,82 @@ export function* breakLargest(state: State, error: Error): Plan<boolean> {
   return true;
 }
 
-/** B3: nothing comes to the file of a volume whose flush failed, so the log must not have to keep anything for it. */
-export function* forgetUnflushed(state: State, target: Volume): Plan<void> {
-  if (!target.removed) yield* giveToReaders(state, target, false);
+/**
+ * The target's file does not take what the undo log holds for it: the target is broken. Where that is for want of space, what it has
+ * is given back at once: its readers may need that for theirs.
+ */
+export function* breakUnfilled(state: State, target: Volume, error: Error): Plan<void> {
+  if (error instanceof FlashCopyError && error.code === 'OutOfSpace')
+    return yield* breakForSpace(state, target, error);
+  if (target.removed) return;
+  yield* takeBroken(state, target, error);
+  yield* forgetLogged(state, target);
+}
+
+const takeBroken = (state: State, target: Volume, error: Error): Plan<void> =>
+  takeOffline(state, target, `it cannot have what it needs: ${error.message}`);
+
+/**
+ * B3: nothing comes to the file of a volume whose flush failed, or that does not take it, and the log must not have to keep
+ * anything for it. Those that read through it get the grains that the log alone has, and from then on those count no more; what its
+ * file has is read on. Its leaving, for which much may have to be copied, comes behind: no checkpoint waits for that.
+ */
+export function* forgetLogged(state: State, target: Volume): Plan<void> {
+  const bits = new Bitmap(state.arena, VOLATILE_ID, target.grains);
+  for (const [g, at] of target.logged) if ((at & 1) === 0) bits.setRange(g, 1);
+  try {
+    while (!target.removed && !isForgotten(state, target, bits)) {
+      for (const taker of takersOf(state, target)) yield* giveLogged(state, taker, bits);
+      if (isForgotten(state, target, bits)) break;
+      // One that is broken leaves when the engine is there again.
+      if (state.closing) return;
+      // Somebody may be about to hang another volume on it.
+      yield op.sleep(AGAIN_MS);
+    }
+  } finally {
+    bits.release();
+  }
+  if (target.removed || target.parent === null) return;
+  state.leavers.add(target);
+  state.runner.fire(state.retiredWake);
+}
+
+/** Those that read through it, and take what they need: one whose flush failed does not, but who reads through that. */
+const takersOf = (state: State, target: Volume): Volume[] =>
+  target.children.flatMap((child) => {
+    if (child.unflushed) return takersOf(state, child);
+    return isDead(state, child) ? [] : [child];
+  });
+
+function* giveLogged(state: State, taker: Volume, bits: Bitmap): Plan<void> {
+  try {
+    yield* giveRange(state, taker, bits);
+  } catch (error) {
+    if (taker.unflushed) return; // by now: those that read through it come next
+    if (!(error instanceof FlashCopyError) || isOfCatalog(error)) throw error;
+    yield* breakForSpace(state, taker, error);
+  }
+}
+
+/** Whether nobody needs these grains of the log any more. Then they count no more. */
+function isForgotten(state: State, target: Volume, bits: Bitmap): boolean {
+  if (target.adopting > 0 || takersOf(state, target).some((taker) => lacksAny(taker, bits))) return false;
+  for (const { first, count } of bits.runs()) state.log.noteFilled(target, first, count);
+  return true;
+}
+
+/** Durably: what the log has of the taker's own is no less durable than a bit. */
+function lacksAny(taker: Volume, bits: Bitmap): boolean {
+  for (const { first, count } of bits.runs(0, Math.min(bits.bits, taker.grains)))
+    for (let g = first; g < first + count; g++)
+      if (!taker.holds(g, 1) || !(taker.holdsDurably(g, 1) || taker.logged.has(g))) return true;
+  return false;
+}
+
+/** It takes nothing and gives what it has: out of the tree. Whether its flush failed or not, unless it has another content by now. */
+export function* leaveBroken(state: State, target: Volume): Plan<void> {
+  if (target.row.offline !== '' && target.parent !== null && !target.removed)
+    yield* giveToReaders(state, target, !target.unflushed);
 }
 
 /** Those that read through it get their grains; then the log keeps nothing for it, and with `punch` the file neither. */

@@ -15,12 +15,12 @@
 import { VOLATILE_ID } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { bitmapFile, freeze, writeBitmap } from './bitmap-file.ts';
-import { breakForSpace, forgetUnflushed } from './break.ts';
+import { breakUnfilled, forgetLogged } from './break.ts';
 import { mergeEpochs } from './epochs.ts';
 import { fillVolume } from './fill.ts';
 import { flushData } from './flush.ts';
 import type { LogRecord } from './log-entry.ts';
-import { setSaved, unsavedDecided, unsavedRows } from './offline.ts';
+import { notFlushedAgain, setSaved, unsavedDecided, unsavedRows } from './offline.ts';
 import type { Plan, PoolFile, RowChange } from './ops.ts';
 import type { BitmapRow, LogMark, LogTail } from './rows.ts';
 import { put, removeFiles, type State, together } from './state.ts';
@@ -38,11 +38,25 @@ export function* checkpointBits(state: State): Plan<void> {
   yield* state.checkpoints.run(runCheckpoint(state, false, null));
 }
 
-function* runCheckpoint(state: State, withLog: boolean, last: LogRecord | null): Plan<void> {
+/**
+ * What one volume holds, without the undo log: for those who must not wait for room there. Grains of which the log has an older
+ * copy go on waiting.
+ */
+export function* checkpointHeld(state: State, volume: Volume): Plan<void> {
+  yield* state.checkpoints.run(runCheckpoint(state, false, null, volume));
+  if (volume.unflushed) throw notFlushedAgain(volume);
+}
+
+function* runCheckpoint(
+  state: State,
+  withLog: boolean,
+  last: LogRecord | null,
+  only: Volume | null = null,
+): Plan<void> {
   const { log } = state;
   // 3. to 5.
   const merged = withLog ? mergeEpochs(state) : { rows: [], files: [] };
-  const jobs = dirtyBitmaps(state);
+  const jobs = dirtyBitmaps(state).filter((job) => only === null || (job.isHeld && job.volume === only));
   const ids = jobs.map((job) => job.bitmap.id);
   // A bitmap may be changed by another commit (it grows) meanwhile, or would have been: then that one once more.
   try {
@@ -227,10 +241,10 @@ function* fillAll(state: State, seq: number): Plan<void> {
   }
   for (const volume of volumes) {
     try {
-      if (volume.unflushed) yield* forgetUnflushed(state, volume);
+      if (volume.unflushed) yield* forgetLogged(state, volume);
       else yield* fillVolume(state, volume);
     } catch (error) {
-      yield* breakForSpace(state, volume, error as Error);
+      yield* breakUnfilled(state, volume, error as Error);
     }
     // Also where the host has overwritten the log's grains: without its record the file must have them durably.
     if (volume.held !== null) volume.held.dirty = true;

@@ -198,12 +198,8 @@ export class Core {
   *flush(volume: HostVolume): Plan<void> {
     const v = volume as Volume;
     v.checkOnline();
-    const room = yield* this.state.log.reserve(0);
-    try {
-      yield* flushVolume(this.state, v);
-    } finally {
-      this.state.log.unreserve(room);
-    }
+    do yield* this.state.log.roomForBits();
+    while (yield* flushVolume(this.state, v));
   }
 
   discard(volume: HostVolume, offset: number, length: number): Plan<void> {
@@ -367,7 +363,8 @@ function* settle(state: State): Plan<boolean> {
   }
   for (const v of state.volumes.values()) {
     try {
-      if (v.pending.length > 0 && !v.unflushed) yield* flushVolume(state, v);
+      if (v.pending.length > 0 && !v.unflushed && (yield* flushVolume(state, v)))
+        throw new FlashCopyError('Unavailable', 'the undo log has no room for all of them');
     } catch (error) {
       if (!(error instanceof FlashCopyError)) throw error;
       state.listener.log('error', 'bits could not be made durable at the end', {

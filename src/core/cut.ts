@@ -48,7 +48,7 @@ type Prepared = { rows: RowChange[]; apply: () => void; files: PoolFile[] };
  * target is smaller than its source: behind its end, those that come to hang on it would get nothing of what they need.
  */
 export function* cut(state: State, members: Member[], check: () => void): Plan<void> {
-  yield* state.structure.run(cutNow(state, members, check));
+  while (yield* state.structure.run(cutNow(state, members, check))) yield* state.log.roomForBits();
   // 5. What the targets show is durable.
   let failure: unknown = null;
   for (const { source, target } of members) {
@@ -69,7 +69,7 @@ export function* cut(state: State, members: Member[], check: () => void): Plan<v
 export function* flushSource(state: State, source: Volume, target: Volume): Plan<void> {
   const cut = target.unflushedCut;
   try {
-    yield* flushVolume(state, source);
+    while (yield* flushVolume(state, source)) yield* state.log.roomForBits();
     if (target.unflushedCut === cut) target.unflushedCut = 0;
   } catch (error) {
     // Whoever reads between: newer targets may have come. Another flush may have done it before.
@@ -82,16 +82,18 @@ export function* flushSource(state: State, source: Volume, target: Volume): Plan
   }
 }
 
-function* cutNow(state: State, members: Member[], check: () => void): Plan<void> {
+/** True: not yet, the undo log has no room for what has to be durable before. */
+function* cutNow(state: State, members: Member[], check: () => void): Plan<boolean> {
   check();
   for (const { source, target } of members)
     assert(target.row.size >= source.row.size, `${target.name} is smaller than ${source.name}`);
   const sources = [...new Set(members.map((m) => m.source))];
   assert(sources.length === members.length, 'a source takes part in a cut once');
   const taken = members.filter((m) => !m.fresh).map((m) => m.target);
-  for (const source of sources) yield* flushCut(state, source);
+  for (const source of sources) if (yield* flushCut(state, source)) return true;
   // What they show is in a file that is not their source's any more afterwards.
-  for (const target of taken) for (const reader of target.readers()) yield* flushCut(state, reader);
+  for (const target of taken)
+    for (const reader of target.readers()) if (yield* flushCut(state, reader)) return true;
   for (const m of members) yield* sizeFile(m);
   const gated = [...sources, ...taken];
   // 2. The gates.
@@ -125,6 +127,7 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<void>
     notePause(state, closedAt);
   }
   yield* removeFiles(state, files);
+  return false;
 }
 
 /** It was made before the others had their turn, and the target may be larger by now. */

@@ -3,13 +3,16 @@
  *
  *   1. take the bits that are pending now (their data writes have ended)
  *   2. flush the data file
- *   3. the bits go to the undo log as SET entries, flushed
+ *   3. the bits go to the undo log as SET entries, flushed; where that has no room, to the next generation of their file
+ *
+ * None of it waits for room in the log: whoever holds the turn to change the tree, or has closed a gate, may flush.
  *
  * B3: after a failed flush nothing of the file can be trusted: the volume goes offline, and is not flushed again.
  */
 import type { Bitmap } from './bitmap.ts';
+import { checkpointHeld } from './checkpoint.ts';
 import type { LogEntry } from './log-entry.ts';
-import { ENTRIES_MAX, headerBlocksFor } from './log-record.ts';
+import { ENTRIES_MAX } from './log-record.ts';
 import { flushFailed, notFlushedAgain } from './offline.ts';
 import { op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
@@ -18,49 +21,43 @@ import type { Run, Volume } from './volume.ts';
 /** Entries of one append: leaves room for others in the same record. */
 const RUNS_PER_APPEND = Math.floor(ENTRIES_MAX / 4);
 
-export function* flushVolume(state: State, volume: Volume): Plan<void> {
+/**
+ * True: not all of it. There was no room in the log to say that the file has newer what the log has an older copy of: after a
+ * loss of power the volume would show that. Only who told somebody that all is durable has to do it again, with room.
+ * `own`: grains that the caller has locked, for which it has reserved room.
+ */
+export function* flushVolume(state: State, volume: Volume, own: Run | null = null): Plan<boolean> {
   const held = volume.held;
   const sealed = volume.seal();
   // As they are now: a checkpoint may take them meanwhile, and leave waiting those of which the log has an older copy.
   const runs = sealed.flatMap((bits) => [...bits.runs()]);
   yield* flushData(state, volume);
-  if (sealed.length === 0 || held === null) return;
-  yield* logBits(state, volume, held, runs);
-  volume.unpend(sealed);
-}
-
-/**
- * Grains [first, first + count) alone, for who holds locks or is inside a gate with room for old grains in the log: one that is
- * held takes none of that, so its bit may take a slot. Where all that waits fits into one slot it is all: the next ones find it done.
- */
-export function* flushRange(state: State, volume: Volume, first: number, count: number): Plan<void> {
-  const held = volume.held;
-  const waiting = [...volume.pending];
-  const runs = waiting.flatMap((bits) => [...bits.runs(first, first + count)]);
-  if (runs.length === 0 || held === null) return;
-  if (fitsIntoSlot(waiting)) return yield* flushVolume(state, volume);
-  yield* flushData(state, volume);
-  yield* logBits(state, volume, held, runs);
-  volume.unpendRuns(waiting, runs);
-}
-
-function fitsIntoSlot(waiting: Bitmap[]): boolean {
-  let entries = 0;
-  for (const bits of waiting) for (const _ of bits.runs()) if (headerBlocksFor(++entries) > 1) return false;
-  return true;
+  if (sealed.length === 0 || held === null) return false;
+  if (!(yield* logBits(state, volume, held, runs))) {
+    volume.unpend(sealed);
+    return false;
+  }
+  if (own !== null) {
+    yield* logOwn(state, volume, held, sealed, own);
+    return false;
+  }
+  yield* checkpointHeld(state, volume);
+  return runs.some(({ first, count }) => volume.hasLogged(first, count));
 }
 
 /**
  * What a target shows of its source since its last cut is durable afterwards. Before that
  *   - it takes no grain by itself: the power would take the source back to older content, and no change bit would tell the next sync;
  *   - nothing is cut of it, and none of what it shows is told to be there.
+ * True: not yet, for want of room in the undo log.
  */
-export function* flushCut(state: State, target: Volume): Plan<void> {
+export function* flushCut(state: State, target: Volume): Plan<boolean> {
   const cut = target.unflushedCut;
-  if (cut === 0) return;
+  if (cut === 0) return false;
   const source = target.row.source === null ? undefined : state.volumes.get(target.row.source);
-  if (source !== undefined) yield* flushVolume(state, source);
+  if (source !== undefined && (yield* flushVolume(state, source))) return true;
   if (target.unflushedCut === cut) target.unflushedCut = 0;
+  return false;
 }
 
 /** Step 2 alone. When it returns, no flush of the file has ever failed. */
@@ -78,13 +75,27 @@ export function* flushData(state: State, volume: Volume): Plan<void> {
   if (volume.unflushed) throw notFlushedAgain(volume);
 }
 
-function* logBits(state: State, volume: Volume, held: Bitmap, runs: Run[]): Plan<void> {
-  let entries: LogEntry[] = [];
-  for (const { first, count } of runs) {
-    entries.push({ volume, bitmap: held, first, count, block: null, start: 0, marks: null });
-    if (entries.length < RUNS_PER_APPEND) continue;
-    yield* state.log.append(entries);
-    entries = [];
+/** True: there is no room in the log for all of them. */
+function* logBits(state: State, volume: Volume, held: Bitmap, runs: Run[]): Plan<boolean> {
+  for (let at = 0; at < runs.length; at += RUNS_PER_APPEND) {
+    const entries = entriesOf(volume, held, runs.slice(at, at + RUNS_PER_APPEND));
+    if (yield* state.log.appendBits(entries)) return true;
   }
-  if (entries.length > 0) yield* state.log.append(entries);
+  return false;
 }
+
+/** Of the bits that have been flushed those that the caller needs, in the room that it has. Nobody else sets any of them meanwhile. */
+function* logOwn(state: State, volume: Volume, held: Bitmap, sealed: Bitmap[], own: Run): Plan<void> {
+  const runs: Run[] = [];
+  for (let g = own.first; g < own.first + own.count; g++) {
+    if (!sealed.some((bits) => bits.get(g))) continue;
+    const last = runs.at(-1);
+    if (last !== undefined && last.first + last.count === g) last.count++;
+    else runs.push({ first: g, count: 1 });
+  }
+  if (runs.length > 0) yield* state.log.append(entriesOf(volume, held, runs));
+  for (const bits of sealed) bits.clearRange(own.first, own.count);
+}
+
+const entriesOf = (volume: Volume, bitmap: Bitmap, runs: Run[]): LogEntry[] =>
+  runs.map(({ first, count }) => ({ volume, bitmap, first, count, block: null, start: 0, marks: null }));

@@ -8,8 +8,10 @@
  *
  * Bits set here are not durable until the next flush of the volume (H3).
  */
+import { FlashCopyError } from '../base/errors.ts';
+import type { Bitmap } from './bitmap.ts';
 import { readContent, resolve, type Segment } from './content.ts';
-import { flushCut } from './flush.ts';
+import { flushCut, flushVolume } from './flush.ts';
 import type { RangeLock } from './locks.ts';
 import { notFlushedAgain } from './offline.ts';
 import { op, type Plan, Signal } from './ops.ts';
@@ -79,6 +81,24 @@ export function* hydratePieces(
   return copied;
 }
 
+/** The volume gets what it lacks of these grains, durably. */
+export function* giveRange(state: State, volume: Volume, bits: Bitmap): Plan<void> {
+  const limit = Math.min(bits.bits, volume.grains);
+  let g = 0;
+  const next = function* () {
+    while (g < limit) {
+      const first = bits.nextSet(g, limit);
+      const end = bits.nextClear(first, limit);
+      const piece = yield* nextPiece(volume, first, end);
+      g = piece === null ? end : piece.end;
+      if (piece !== null) return piece;
+    }
+    return null;
+  };
+  state.counters.grainsCleaned += yield* hydratePieces(state, volume, Number.POSITIVE_INFINITY, next);
+  if (volume.pending.length > 0) yield* flushVolume(state, volume);
+}
+
 /** Whole grains from the segment's start on that are a hole in its owner's file. */
 function* holeLength(segment: Segment, grain: number): Plan<number> {
   if (segment.slot >= 0) return 0;
@@ -122,10 +142,14 @@ function* hydrate(state: State, volume: Volume, first: number, end: number): Pla
   }
 }
 
-/** The lock, when what the volume shows of its source is durable: a flush may wait for room in the log, which is no place for locks. */
+/** The lock, when what the volume shows of its source is durable: a flush may take long, which is no place for locks. */
 function* lockSettled(state: State, volume: Volume, first: number, end: number): Plan<RangeLock> {
   for (;;) {
-    yield* flushCut(state, volume);
+    if (yield* flushCut(state, volume))
+      throw new FlashCopyError(
+        'Unavailable',
+        `${volume.name} takes nothing of its source until the undo log has room`,
+      );
     const lock = yield* volume.locks.take(first, end - first);
     if (volume.unflushedCut === 0) return lock;
     volume.locks.give(lock);

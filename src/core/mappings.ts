@@ -185,7 +185,7 @@ const isDone = (mapping: Mapping, request: string) => request !== '' && mapping.
 function* reportedCut(state: State, mapping: Mapping): Plan<void> {
   const target = state.volumes.get(mapping.row.target);
   if (target === undefined) return;
-  yield* flushCut(state, target);
+  while (yield* flushCut(state, target)) yield* state.log.roomForBits();
   if (mapping.row.state === 'suspended') target.checkOnline();
 }
 

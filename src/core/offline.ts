@@ -46,7 +46,7 @@ export function flushFailed(state: State, volume: Volume, error: Error): void {
   setOffline(state, volume, `a flush of its data failed: ${error.message}`);
   for (const reader of lost)
     setOffline(state, reader, `it needs grains of ${volume.name}, whose flush failed: ${error.message}`);
-  // Its readers leave it, and the log keeps nothing for it any more.
+  // The log keeps nothing for it any more.
   state.log.onPressure();
 }
 
@@ -153,6 +153,10 @@ function needsLost(volume: Volume, way: Volume[]): boolean {
   }
   return false;
 }
+
+/** A broken copy that nobody reads through: it needs nothing any more. */
+export const isDead = (state: State, copy: Volume): boolean =>
+  copy.row.offline !== '' && copy.children.length === 0 && !state.unsaved.has(copy);
 
 /** What is told of a volume that is asked to be flushed again. */
 export function notFlushedAgain(volume: Volume): FlashCopyError {

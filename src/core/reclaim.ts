@@ -1,12 +1,14 @@
 /**
  * Reclaiming retired volumes: deleted ones that others still read from. One loop takes them one by one, those first
  * that nobody reads from any more; one that could not be reclaimed goes behind all others, before it is tried again.
- * What it does is always the same: leave the tree, go, give the space back.
+ * What it does is always the same: leave the tree, go, give the space back. Last come volumes that an error of the disk
+ * broke: they leave the tree, and stay.
  *
  * Space is given back beside everything else, and in pieces: a filesystem mounted with `discard` discards what was freed
  * when its journal commits, and every flush of the pool waits for that. Thousands of extents at once take 0.1 s.
  */
 import { bitmapFile } from './bitmap-file.ts';
+import { leaveBroken } from './break.ts';
 import { pruneEpochs } from './epochs.ts';
 import { leaveTree } from './leave.ts';
 import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
@@ -22,21 +24,30 @@ const PIECE_MS = 1;
 export function* reclaimLoop(state: State): Plan<void> {
   const failedAt = new WeakMap<Volume, number>();
   while (!state.closing) {
-    const next = nextRetired(state, failedAt);
+    const next = nextToLeave(state, failedAt);
     if (next === undefined) {
       yield state.retiredWake;
       continue;
     }
     try {
+      if (next.removed || !next.row.retired) {
+        yield* leaveBroken(state, next);
+        state.leavers.delete(next);
+        continue;
+      }
       if (next.children.length > 0) yield* leaveTree(state, next, true);
       if (state.closing || next.children.length > 0) continue;
       yield* goAndGiveBack(state, next);
     } catch (error) {
       failedAt.set(next, state.clock.now());
-      state.listener.log('warn', 'a deleted volume cannot be reclaimed yet', {
-        volume: next.name,
-        error: (error as Error).message,
-      });
+      state.listener.log(
+        'warn',
+        `a ${next.row.retired ? 'deleted' : 'broken'} volume cannot be reclaimed yet`,
+        {
+          volume: next.name,
+          error: (error as Error).message,
+        },
+      );
       yield op.sleep(RETRY_MS);
     }
   }
@@ -57,10 +68,11 @@ function* goAndGiveBack(state: State, volume: Volume): Plan<void> {
   }
 }
 
-function nextRetired(state: State, failedAt: WeakMap<Volume, number>): Volume | undefined {
+function nextToLeave(state: State, failedAt: WeakMap<Volume, number>): Volume | undefined {
   const retired = [...state.volumes.values()].filter((v) => v.row.retired);
+  retired.sort((a, b) => a.children.length - b.children.length);
   const failed = (v: Volume): number => failedAt.get(v) ?? 0;
-  return retired.sort((a, b) => failed(a) - failed(b) || a.children.length - b.children.length)[0];
+  return [...retired, ...state.leavers].sort((a, b) => failed(a) - failed(b))[0];
 }
 
 /** A retired volume that nobody reads from. `files`: those that are not needed any more. */

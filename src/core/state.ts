@@ -71,7 +71,9 @@ export class State {
   givingBack = false;
   /** Fired when a name that was reserved is taken or free again. */
   readonly nameSettled = new Signal();
-  /** Fired when a retired volume may have work. */
+  /** Volumes that an error of the disk broke, and that are to leave the tree when there is nothing else to reclaim. */
+  readonly leavers = new Set<Volume>();
+  /** Fired when a retired volume, or a leaver, may have work. */
   readonly retiredWake = new Signal();
 
   constructor(ports: Ports) {

@@ -22,7 +22,7 @@ import { checkpointBits } from './checkpoint.ts';
 import { closeEpoch, flushSource, newestTarget, notePause } from './cut.ts';
 import { changedSince, isAsked } from './epochs.ts';
 import { flushCut, flushVolume } from './flush.ts';
-import { hydratePieces, nextPiece } from './hydrate.ts';
+import { giveRange } from './hydrate.ts';
 import { clean, differing, leaveTree } from './leave.ts';
 import type { LogEntry } from './log-entry.ts';
 import { ENTRIES_MAX } from './log-record.ts';
@@ -43,15 +43,18 @@ export function* syncTarget(
   check: () => { source: Volume; target: Volume },
 ): Plan<void> {
   yield* dismissUnflushed(state, state.volumes.get(mapping.row.target));
-  const { source, target } = yield* state.structure.run(
-    (function* () {
-      const { source, target } = check();
-      if (request !== '' && mapping.row.request === request) return { source, target }; // the same wish, twice at a time
-      yield* syncNow(state, mapping, request, source, target);
-      return { source, target };
-    })(),
-  );
-  yield* flushSource(state, source, target);
+  const sync = function* () {
+    const { source, target } = check();
+    const isDone = request !== '' && mapping.row.request === request; // the same wish, twice at a time
+    const lacksRoom = !isDone && (yield* syncNow(state, mapping, request, source, target));
+    return { source, target, lacksRoom };
+  };
+  let made = yield* state.structure.run(sync());
+  while (made.lacksRoom) {
+    yield* state.log.roomForBits();
+    made = yield* state.structure.run(sync());
+  }
+  yield* flushSource(state, made.source, made.target);
   state.listener.mappingChanged(mapping.row.id);
 }
 
@@ -61,14 +64,15 @@ function* dismissUnflushed(state: State, target: Volume | undefined): Plan<void>
     if (child.unflushed && child.parent === target) yield* leaveTree(state, child, false);
 }
 
+/** True: not yet, the undo log has no room for what has to be durable before. */
 function* syncNow(
   state: State,
   mapping: Mapping,
   request: string,
   source: Volume,
   target: Volume,
-): Plan<void> {
-  yield* flushCut(state, source);
+): Plan<boolean> {
+  if (yield* flushCut(state, source)) return true;
   for (let round = 1; ; round++) {
     // 1. An end for what changed.
     yield* withGates(state, [source, target], splitEpochs(state, [source, target]));
@@ -97,7 +101,7 @@ function* syncNow(
         gated,
         switchOver(state, mapping, request, source, target, changed, next, last),
       );
-      if (kept) return;
+      if (kept) return false;
     } finally {
       changed.release();
       if (!kept) {
@@ -154,24 +158,6 @@ function* cleanReaders(state: State, target: Volume, changed: Bitmap): Plan<void
 
 const isOwnTarget = (child: Volume, of: Volume) => child.row.source === of.row.id;
 
-/** The child gets what it lacks of these grains. */
-function* giveRange(state: State, child: Volume, bits: Bitmap): Plan<void> {
-  const limit = Math.min(bits.bits, child.grains);
-  let g = 0;
-  const next = function* () {
-    while (g < limit) {
-      const first = bits.nextSet(g, limit);
-      const end = bits.nextClear(first, limit);
-      const piece = yield* nextPiece(child, first, end);
-      g = piece === null ? end : piece.end;
-      if (piece !== null) return piece;
-    }
-    return null;
-  };
-  state.counters.grainsCleaned += yield* hydratePieces(state, child, Number.POSITIVE_INFINITY, next);
-  if (child.pending.length > 0) yield* flushVolume(state, child);
-}
-
 /** The target's own targets ask later what changed in it: all of this does. Durably, before it does (C2). */
 function* recordChange(state: State, target: Volume, changed: Bitmap): Plan<void> {
   const ended: Epoch = target.epochs.at(-2)!;
@@ -189,8 +175,13 @@ function* recordLate(state: State, target: Volume, late: Bitmap): Plan<void> {
     start: 0,
     marks: null,
   }));
-  for (let i = 0; i < entries.length; i += ENTRIES_MAX)
-    yield* state.log.append(entries.slice(i, i + ENTRIES_MAX));
+  for (let i = 0; i < entries.length; i += ENTRIES_MAX) {
+    if (!(yield* state.log.appendBits(entries.slice(i, i + ENTRIES_MAX)))) continue;
+    // No room, and the gates are closed.
+    for (const { first, count } of entries) bitmap.setRange(first, count);
+    yield* checkpointBits(state);
+    return;
+  }
 }
 
 /** Steps 4 and 5, gates closed and drained. False: too much changed meanwhile, do another round. */

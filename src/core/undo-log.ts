@@ -9,8 +9,9 @@
  * in this order, so that a process that dies between leaves a grain that is not held, whose source is not yet
  * overwritten.
  *
- * Room: who will append while holding grain locks, or inside a gate, has to reserve room before. Otherwise it could wait
- * for room that only a checkpoint can make, which may wait for those locks, or for the gate to be empty.
+ * Room: all that is appended has its room reserved. Whoever waits for room holds nothing: no grain lock, no gate, not the turn to
+ * change the tree, and no checkpoint waits for it. Else it could wait for room that only a checkpoint can make, which may wait
+ * for those. Who holds such reserves before, or has bits only: they go to their bitmap's file where here is no room.
  *
  * B3: after a failed write or flush the log takes nothing any more; the failure is told to all that come.
  */
@@ -44,8 +45,9 @@ type Ticket = {
 
 /** Never given away: what a record may leave unused at the ring's end, and room for bits that must go through. */
 const MARGIN_SLOTS = RECORD_SLOTS_MAX + 256;
-/** What an append takes beside its payload. */
+/** What an append takes beside its payload: its header, and bits that have to be durable before. */
 const OVERHEAD_SLOTS = 16;
+const BITS_SLOTS = 8;
 
 /** Of one host write: it touches 2 MiB of grains at the most (1 MiB, not aligned to grains of 1 MiB), for two children. */
 const WRITE_SLOTS_MAX = (2 * 2 * 1024 * 1024) / SLOT;
@@ -96,13 +98,17 @@ export class UndoLog {
     return this.head > oldest.slot ? this.head - oldest.slot : this.slots - oldest.slot + this.head;
   }
 
-  /** Room for so much payload, to be given back with `unreserve`; 0: there is none now, see `room`. */
-  tryReserve(payloadSlots: number): number {
-    const need = payloadSlots + OVERHEAD_SLOTS;
+  /** Room for so much payload in so many records, to be given back with `unreserve`; 0: there is none now, see `room`. */
+  tryReserve(payloadSlots: number, records = 1): number {
+    const need = payloadSlots + Math.max(OVERHEAD_SLOTS, records + BITS_SLOTS);
     assert(need + MARGIN_SLOTS <= this.slots, 'more room was asked for than the undo log has');
-    if (this.failed === null && this.slots - this.usedSlots - this.reserved < need + MARGIN_SLOTS) return 0;
+    if (this.lacks(need + MARGIN_SLOTS)) return 0;
     this.reserved += need;
     return need;
+  }
+
+  private lacks(slots: number): boolean {
+    return this.failed === null && this.slots - this.usedSlots - this.reserved < slots;
   }
 
   /**
@@ -121,12 +127,9 @@ export class UndoLog {
     throw new FlashCopyError(code, `the undo log cannot be emptied: ${message}`);
   }
 
-  *reserve(payloadSlots: number): Plan<number> {
-    for (;;) {
-      const got = this.tryReserve(payloadSlots);
-      if (got > 0) return got;
-      yield* this.room();
-    }
+  /** Wait until there is as much as a host's write needs at least. */
+  *roomForBits(): Plan<void> {
+    while (this.lacks(OVERHEAD_SLOTS + MARGIN_SLOTS)) yield* this.room();
   }
 
   unreserve(slots: number): void {
@@ -158,6 +161,20 @@ export class UndoLog {
     }
     while (!ticket.done) yield ticket.signal;
     if (ticket.error !== null) throw ticket.error;
+  }
+
+  /** Entries without grains, for which nobody has reserved room: at once, or not at all. True: there is no room for them. */
+  *appendBits(entries: LogEntry[]): Plan<boolean> {
+    const need = headerBlocksFor(entries.length);
+    // Of the margin they leave what the ring's end may take.
+    if (this.lacks(need + RECORD_SLOTS_MAX)) return true;
+    this.reserved += need;
+    try {
+      yield* this.append(entries);
+    } finally {
+      this.unreserve(need);
+    }
+    return false;
   }
 
   private *commitLoop(): Plan<void> {
@@ -363,7 +380,7 @@ export class UndoLog {
     }
   }
 
-  /** A run of `need` free slots, waiting for room if there is none. */
+  /** A run of `need` free slots. Where all have reserved what they append, there is one. */
   private *place(need: number): Plan<number> {
     for (;;) {
       if (this.failed !== null) throw this.failed;

@@ -232,11 +232,6 @@ export class Volume {
     }
   }
 
-  /** Of these bitmaps only those runs: they are durable, and what was added meanwhile waits on. */
-  unpendRuns(waiting: Bitmap[], runs: Run[]): void {
-    for (const bits of waiting) for (const run of runs) bits.clearRange(run.first, run.count);
-  }
-
   /**
    * After a checkpoint: durable in the bitmap's file now. But where the log still has an older copy of a grain, recovery
    * would take that for the newest: until a flush has said in the log that the file is newer, the grain goes on waiting.

@@ -143,7 +143,7 @@ export function* createSnapshots(state: State, requests: CreateSnapshot[]): Plan
 
 /** A copy that was asked for again: not to be taken for made before its cut is durable, nor where it could not be made so. */
 function* reportedCut(state: State, copy: Volume): Plan<void> {
-  yield* flushCut(state, copy);
+  while (yield* flushCut(state, copy)) yield* state.log.roomForBits();
   copy.checkOnline();
 }
 

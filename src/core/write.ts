@@ -18,6 +18,7 @@ import { readContent } from './content.ts';
 import type { RangeLock } from './locks.ts';
 import type { LogEntry } from './log-entry.ts';
 import { SLOT } from './log-record.ts';
+import { isDead } from './offline.ts';
 import { type Block, op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
 import { type Epoch, REGION_GRAINS, type Volume } from './volume.ts';
@@ -57,7 +58,8 @@ function* enter(state: State, volume: Volume, offset: number, length: number): P
   for (;;) {
     yield* volume.gate.enter();
     if (!mayAppend(volume, first, count)) return 0;
-    const room = state.log.tryReserve(((volume.children.length * volume.grain) / SLOT) * count);
+    // Where grains cannot be read, each may have a record of its own.
+    const room = state.log.tryReserve(((volume.children.length * volume.grain) / SLOT) * count, count);
     if (room > 0) return room;
     volume.gate.leave();
     yield* state.log.room();
@@ -211,10 +213,6 @@ function* fillFirst(entries: LogEntry[]): Plan<void> {
       yield op.write(e.volume.file, e.first * e.volume.grain, e.count * e.volume.grain, e.block, e.start);
 }
 
-/** A broken snapshot that nobody reads through: it needs nothing any more. */
-const isDead = (state: State, child: Volume) =>
-  child.row.offline !== '' && child.children.length === 0 && !state.unsaved.has(child);
-
 /**
  * Entries that give every child what it lacks of grains [first, end); the block that they point into, if any. Where a
  * single grain cannot be read, those that need it are broken; of several, it has to be found out which it is.
@@ -237,7 +235,7 @@ function* oldContent(
       !child.holdsDurably(first, stop - first) &&
       child.held.anySet(first, stop - first)
     )
-      yield* makeDurable(state, volume, child, first, stop - first);
+      yield* makeDurable(state, volume, child, first, stop);
     if (child.held === null) continue;
     const lacks = child.held.nextClear(first, stop);
     if (lacks === stop) continue;

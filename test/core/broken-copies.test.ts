@@ -197,6 +197,32 @@ describe('A copy whose flush failed', () => {
       }
   });
 
+  it('can be deleted before it has left, and is gone once', () => {
+    for (let seed = 1; seed <= SEEDS / 3; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, runner, log } = pool.world;
+      pool.volume('v', 64, 1);
+      pool.clone('c', 'v');
+      for (let grain = 0; grain < 64; grain += 2) pool.write('c', grain, 2);
+      pool.flush('c');
+      pool.snapshot('s', 'c');
+      pool.write('v', 1, 3);
+      const state = core['state'];
+      flushFailed(state, pool.found('c'), new Error('EIO'));
+      if (seed % 2 === 0) runner.runUntil(() => state.leavers.size > 0);
+      pool.world.run('delete', core.deleteVolume('c'));
+      runner.runUntil(() => [...state.volumes.values()].every(({ row }) => !row.retired));
+      pool.emptyLog();
+      runner.runFor(10_000);
+      assert.equal(state.leavers.size, 0);
+      assert.deepEqual(
+        log.filter(({ message }) => /reclaimed/.test(message)),
+        [],
+      );
+      assert.deepEqual([pool.read('s', 0), pool.read('s', 1)], [2, 1], `seed ${seed}`);
+    }
+  });
+
   it('does not keep the log from being emptied while its readers get what they need', () => {
     const pool = new SmallPool(2);
     const { core, runner } = pool.world;

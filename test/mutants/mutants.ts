@@ -93,7 +93,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a cut is reported before the source is flushed',
     file: 'cut.ts',
-    find: 'yield* flushVolume(state, source);',
+    find: 'while (yield* flushVolume(state, source)) yield* state.log.roomForBits();',
     replace: '',
   },
   {
@@ -164,13 +164,6 @@ const appendEach: Edit = {
   replace: 'const RUNS_PER_APPEND = Math.min(1, ENTRIES_MAX);',
 };
 
-/** As when more of a copy waits for a flush than fits into a slot of the log. */
-const rangeAlone: Edit = {
-  file: 'flush.ts',
-  find: '  if (fitsIntoSlot(waiting)) return yield* flushVolume(state, volume);\n',
-  replace: '',
-};
-
 /** As when all that changes in a sync changes late. */
 const cleanInsideOnly: Edit = {
   file: 'sync.ts',
@@ -187,8 +180,7 @@ const lockAtOnce: Edit = {
 
 /** Of mutants that are found in the text (sites.ts): what makes small histories reach the place. */
 export const SMALLER: Readonly<Record<string, readonly Edit[]>> = {
-  'flush.ts: yield* state.log.append(entries) is not waited for': [appendEach],
-  'flush.ts: yield* flushData(state, volume) (2) is left out': [rangeAlone],
-  'sync.ts: yield* flushVolume(state, child) is left out': [cleanInsideOnly],
+  'flush.ts: yield* state.log.appendBits(entries) is not waited for': [appendEach],
+  'hydrate.ts: yield* flushVolume(state, volume) is left out': [cleanInsideOnly],
   'hydrate.ts: yield* flushCut(state, volume) is left out': [lockAtOnce],
 };

@@ -15,7 +15,6 @@ const core = path.resolve(import.meta.dirname, '../../src/core');
 const LEFT_OUT = [
   'op.flush',
   'flushVolume',
-  'flushRange',
   'flushData',
   'flushCut',
   'flushSource',
@@ -24,7 +23,7 @@ const LEFT_OUT = [
   'checkpointBits',
   '.gate.drain',
 ];
-const NOT_WAITED = ['.log.append', '.commit', '.commitTail'];
+const NOT_WAITED = ['.log.append', '.log.appendBits', '.commit', '.commitTail'];
 
 const escaped = (text: string): string => text.replaceAll('.', '\\.');
 /** `yield* a.b.name(` */

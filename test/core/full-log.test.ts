@@ -1,0 +1,249 @@
+/**
+ * A full undo log: what one copy, or one change of the tree, has to say of many scattered grains does not keep the others
+ * from going on, and nothing that was promised is lost for it.
+ */
+import assert from 'node:assert/strict';
+import { EIO, ENOSPC } from '../../src/base/errors.ts';
+import { RECORD_SLOTS_MAX } from '../../src/core/log-record.ts';
+import { flushFailed } from '../../src/core/offline.ts';
+import { type Plan, Signal } from '../../src/core/ops.ts';
+import { BLOCK } from '../sim/sim-file.ts';
+import { SmallPool } from '../sim/small-pool.ts';
+
+/** So many that to say of every second one that it is held takes more of the log than is kept free for that. */
+const MANY = 140_000;
+/** So many that it takes what is kept free for bits, and no more. */
+const SOME = 60_000;
+const BUSY = 1200;
+
+/** A target of `source` that has every second grain, and of that nothing in the log. */
+function scattered(pool: SmallPool, name: string, source: string, grains: number): void {
+  const { core, runner } = pool.world;
+  pool.world.run('create', core.createVolume({ name: source, sizeBytes: grains * BLOCK, grainBytes: BLOCK }));
+  pool.write(source, 1, 1);
+  pool.clone(name, source);
+  for (let grain = 0; grain < grains; grain += 1024) pool.write(name, grain, 7);
+  pool.emptyLog();
+  for (let grain = 0; grain < grains; grain += 2) {
+    runner.call('write', pool.writing(name, grain, 7), () => {});
+    if (runner.calls > 64) runner.runUntil(() => runner.calls < 32);
+  }
+  runner.runUntilAnswered();
+}
+
+/** Of a neighbour, so many that hosts wait for room in the log. */
+function busyWrites(pool: SmallPool): void {
+  for (let grain = 0; grain < BUSY; grain++)
+    pool.world.runner.call('write', pool.writing('busy', grain, 2), () => {});
+}
+
+function busyVolume(pool: SmallPool): void {
+  pool.volume('busy', BUSY, 1);
+  pool.snapshot('busy-s', 'busy');
+  pool.emptyLog();
+  pool.awaitCheckpoint();
+}
+
+/** Something that takes until it is told to end. */
+function held() {
+  const over = new Signal();
+  let isOver = false;
+  const plan = function* (): Plan<void> {
+    while (!isOver) yield over;
+  };
+  const end = (pool: SmallPool): void => {
+    isOver = true;
+    pool.world.runner.fire(over);
+  };
+  return { plan, end };
+}
+
+/**
+ * The log is full for hosts, and no checkpoint can empty it before a write of `first` has ended, which has its room and waits
+ * for a grain of its target. That target's lock is given back by the function that is returned.
+ */
+function fullLog(pool: SmallPool, first: () => Plan<void>, target: string): () => void {
+  const { core, runner } = pool.world;
+  const { log } = core['state'];
+  const { locks } = pool.found(target);
+  const slow = held();
+  const copying = function* (): Plan<void> {
+    const lock = yield* locks.take(3, 1);
+    yield* slow.plan();
+    locks.give(lock);
+  };
+  runner.call('slow', copying(), () => {});
+  runner.runUntil(() => locks['entries'].length === 1);
+  runner.call('first', first(), () => {});
+  runner.runUntil(() => locks['entries'].length === 2);
+  busyWrites(pool);
+  runner.runUntil(() => log.waiting > 0 && runner.calls === log.waiting + 2);
+  return () => slow.end(pool);
+}
+
+const four = (pool: SmallPool, name: string, byte: number) => (): Plan<void> => {
+  const block = { bytes: new Uint8Array(4 * BLOCK).fill(byte), address: 0 };
+  return pool.world.core.write(pool.found(name), 0, 4 * BLOCK, block, 0);
+};
+
+describe('A full undo log', function () {
+  this.timeout(120_000);
+
+  it('is emptied though it has grains of a copy whose flush failed, and its readers need much of what that copy has', () => {
+    const pool = new SmallPool(1);
+    const { core, runner } = pool.world;
+    scattered(pool, 'c', 'v', MANY);
+    pool.flush('c');
+    pool.snapshot('s', 'c');
+    busyVolume(pool);
+    pool.write('v', 1, 3);
+    const c = pool.found('c');
+    assert.equal(c.unfilled, 1);
+    flushFailed(core['state'], c, new Error('EIO'));
+    busyWrites(pool);
+    runner.runUntilAnswered();
+    assert.ok(c.children.length > 0, 'nobody has waited for its leaving');
+    assert.deepEqual([pool.read('s', 0), pool.read('s', 1)], [7, 1]);
+    pool.emptyLog();
+    assert.equal(pool.found('s').offline, '');
+    runner.runUntil(() => c.parent === null);
+    pool.cutPower();
+    assert.deepEqual([pool.read('s', 0), pool.read('s', 1), pool.read('s', MANY - 2)], [7, 1, 7]);
+  });
+
+  it('is emptied though the file of a copy takes nothing more, and its readers need much of what that has', () => {
+    const pool = new SmallPool(1);
+    const { runner, disk } = pool.world;
+    scattered(pool, 'c', 'v', SOME);
+    pool.flush('c');
+    pool.snapshot('s', 'c');
+    busyVolume(pool);
+    pool.write('v', 1, 3);
+    const c = pool.found('c');
+    const path = new RegExp(c.file.path);
+    disk.faults = [{ kinds: ['write'], path, errno: EIO, times: Number.POSITIVE_INFINITY }];
+    busyWrites(pool);
+    runner.runUntilAnswered();
+    assert.match(c.offline, /cannot have what it needs/);
+    assert.ok(c.children.length > 0, 'nobody has waited for its leaving');
+    runner.runUntil(() => c.parent === null);
+    assert.deepEqual([pool.read('s', 0), pool.read('s', 1)], [7, 1]);
+    pool.cutPower();
+    assert.deepEqual([pool.read('s', 0), pool.read('s', 1), pool.read('s', SOME - 2)], [7, 1, 7]);
+  });
+
+  it('does not keep a sync waiting that a checkpoint waits for', () => {
+    const pool = new SmallPool(1);
+    const { core, runner, disk } = pool.world;
+    const state = core['state'];
+    scattered(pool, 'c', 'v', MANY);
+    busyVolume(pool);
+    for (let grain = 0; grain < MANY; grain += 2) pool.found('c').addPending(grain, 1);
+    pool.volume('broken', 4, 1);
+    pool.snapshot('broken-s', 'broken');
+    const queue = state.structure['locks']['entries'];
+    const before = held();
+    runner.call('before', state.structure.run(before.plan()), () => {});
+    runner.runUntil(() => queue.length === 1);
+    runner.call('sync', core.syncMapping('c'), () => {});
+    runner.runUntil(() => queue.length === 2);
+    // The checkpoint has to break this copy, which is a change of the tree.
+    pool.write('broken', 0, 2);
+    const path = new RegExp(pool.found('broken-s').file.path);
+    disk.faults = [{ kinds: ['write'], path, errno: ENOSPC, times: Number.POSITIVE_INFINITY }];
+    pool.world.checkpoint();
+    runner.runUntil(() => queue.length === 3);
+    busyWrites(pool);
+    runner.runUntil(() => state.log.waiting > 0 && runner.calls === state.log.waiting + 2);
+    before.end(pool);
+    runner.runUntilAnswered();
+    assert.match(pool.found('broken-s').offline, /cannot have what it needs/);
+    pool.cutPower();
+    assert.deepEqual([pool.read('c', 0), pool.read('c', 1)], [0, 1]);
+  });
+
+  it('keeps the room of a write that has its locks, whatever is flushed meanwhile', () => {
+    const pool = new SmallPool(1);
+    const { core, runner } = pool.world;
+    scattered(pool, 'c', 'v', MANY);
+    pool.world.run('create', core.createVolume({ name: 't', sizeBytes: MANY * BLOCK, grainBytes: BLOCK }));
+    pool.map('m', 'c', 't');
+    busyVolume(pool);
+    for (let grain = 0; grain < MANY; grain += 2) pool.found('c').addPending(grain, 1);
+    pool.volume('w', 4, 1);
+    pool.snapshot('ws', 'w');
+    pool.write('w', 0, 2);
+    const go = fullLog(pool, four(pool, 'w', 3), 'ws');
+    let isPrepared = false;
+    runner.call('prepare', core.prepareMapping('m'), (error) => {
+      isPrepared = error === null;
+    });
+    runner.runFor(10_000);
+    go();
+    runner.runUntilAnswered();
+    assert.ok(isPrepared);
+    assert.deepEqual([pool.read('w', 0), pool.read('ws', 0), pool.read('ws', 3)], [3, 1, 1]);
+  });
+
+  it('has room for what a write needs of the bits of a target, also where the others find none', () => {
+    let landed = 0;
+    for (let seed = 1; seed <= 8; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, runner } = pool.world;
+      const { log } = core['state'];
+      scattered(pool, 'c', 'v', SOME);
+      busyVolume(pool);
+      pool.volume('w', 4, 1);
+      pool.clone('wc', 'w');
+      // Of grain 0 the log has what the target must not be without; of grain 1 the target has the host's, which is not flushed.
+      pool.write('w', 0, 2);
+      pool.write('wc', 1, 5);
+      for (let grain = 0; grain < SOME; grain += 2) pool.found('c').addPending(grain, 1);
+      let isWritten = false;
+      const write = function* (): Plan<void> {
+        yield* four(pool, 'w', 3)();
+        isWritten = true;
+      };
+      const go = fullLog(pool, write, 'wc');
+      for (let cut = 0; !log['lacks'](1 + RECORD_SLOTS_MAX); cut++) {
+        pool.snapshot(`c-${cut}`, 'c');
+        pool.found('c').addPending(0, 1);
+      }
+      go();
+      runner.runUntil(() => isWritten);
+      pool.cutPower();
+      if (pool.read('w', 1) === 3) landed++;
+      assert.deepEqual(
+        [pool.read('wc', 0), pool.read('wc', 1), pool.read('wc', 2)],
+        [1, 5, 1],
+        `seed ${seed}`,
+      );
+    }
+    assert.ok(landed > 0);
+  });
+
+  it('is waited for before a cut is told of which it has something older', () => {
+    const pool = new SmallPool(1);
+    const { core, runner } = pool.world;
+    scattered(pool, 'c', 'v', SOME);
+    busyVolume(pool);
+    pool.write('v', 1, 3);
+    pool.write('c', 1, 5);
+    for (let grain = 0; grain < SOME; grain += 2) pool.found('c').addPending(grain, 1);
+    pool.volume('w', 4, 1);
+    pool.snapshot('ws', 'w');
+    pool.write('w', 0, 2);
+    const go = fullLog(pool, four(pool, 'w', 3), 'ws');
+    let isTold = false;
+    runner.call('cut', core.createSnapshots([{ name: 's', source: 'c' }]), () => {
+      isTold = true;
+    });
+    runner.runFor(10_000);
+    assert.ok(pool.found('c').hasLogged(1, 1));
+    assert.ok(!isTold);
+    go();
+    runner.runUntil(() => isTold);
+    pool.cutPower();
+    assert.deepEqual([pool.read('s', 0), pool.read('s', 1)], [7, 5]);
+  });
+});
