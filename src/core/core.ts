@@ -189,6 +189,8 @@ export class Core {
     v.checkOnline();
     this.state.counters.hostReads++;
     yield* readContent(this.state, v, offset, length, block, start);
+    // Broken meanwhile: what it had may be gone.
+    v.checkOnline();
   }
 
   write(volume: HostVolume, offset: number, length: number, block: Block, start: number): Plan<void> {

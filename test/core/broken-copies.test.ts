@@ -295,3 +295,26 @@ describe('A copy whose flush failed', () => {
     }
   });
 });
+
+describe('A copy whose file does not take what the undo log has of it', () => {
+  it('shows a reader who is there at that moment what it had, or an error', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, disk, runner } = pool.world;
+      pool.volume('v', 4, 1);
+      pool.clone('c', 'v');
+      pool.write('v', 0, 2);
+      const path = new RegExp(pool.found('c').file.path);
+      disk.faults = [{ kinds: ['write'], path, errno: EIO, times: 1 }];
+      pool.world.checkpoint();
+      for (let reads = 0; reads < 20; reads++) {
+        const block = { bytes: new Uint8Array(BLOCK), address: 0 };
+        runner.call('read', core.read(pool.found('c'), 0, BLOCK, block, 0), (error) => {
+          if (error === null) assert.equal(block.bytes[0], 1, `seed ${seed}`);
+        });
+        for (let step = 0; step < seed % 7; step++) runner.advance();
+      }
+      runner.runUntilAnswered();
+    }
+  });
+});
