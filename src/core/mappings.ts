@@ -66,7 +66,9 @@ function* change(state: State, mapping: Mapping, to: (row: MappingRow) => Mappin
       if (state.mappings.get(mapping.row.id) !== mapping)
         throw new FlashCopyError('MappingNotFound', `mapping ${mapping.row.name} has ended or was deleted`);
       const row = to(mapping.row);
-      yield* state.commit([put('mapping', row)]);
+      // That it is suspended may be known in memory only.
+      const said = mapping.said === undefined ? row : { ...row, ...mapping.said };
+      yield* state.commit([put('mapping', said)]);
       mapping.row = row;
       state.runner.fire(mapping.wake);
       state.listener.mappingChanged(row.id);

@@ -17,11 +17,18 @@ import { SLOT } from './log-record.ts';
 import type { LogScan } from './log-scan.ts';
 import type { VolumeRow } from './rows.ts';
 import type { State } from './state.ts';
-import type { Epoch, Volume } from './volume.ts';
+import type { Epoch, Mapping, Volume } from './volume.ts';
 
 /** A child that holds everything reads nothing here. */
 const readersOf = (volume: Volume): Volume[] =>
   volume.children.filter((child) => child.held !== null && child.held.count < child.grains);
+
+/** In memory only: the next engine finds out by itself whether it still is. */
+export function suspendMapping(mapping: Mapping, error: string): void {
+  const { row } = mapping;
+  mapping.said ??= { state: row.state, error: row.error };
+  mapping.row = { ...row, state: 'suspended', error };
+}
 
 export class Damage {
   private readonly state: State;
@@ -110,7 +117,7 @@ export class Damage {
     for (const m of this.state.mappings.values()) {
       const offline = this.state.volumes.get(m.row.target)?.row.offline ?? '';
       if (offline !== '' && (m.row.state === 'copying' || m.row.state === 'copied'))
-        m.row = { ...m.row, state: 'suspended', error: offline };
+        suspendMapping(m, offline);
     }
   }
 
@@ -140,7 +147,6 @@ export class Damage {
     volume.suspended = reason;
     state.listener.log('error', 'volume is suspended', { volume: volume.name, reason });
     for (const m of state.mappings.values())
-      if (m.row.target === volume.row.id && m.row.state !== 'suspended')
-        m.row = { ...m.row, state: 'suspended', error: reason };
+      if (m.row.target === volume.row.id && m.row.state !== 'suspended') suspendMapping(m, reason);
   }
 }

@@ -17,7 +17,7 @@ import { Bitmap } from './bitmap.ts';
 import { loadBitmap } from './bitmap-file.ts';
 import { poolKey, SLOT } from './log-record.ts';
 import { type Plan, Signal } from './ops.ts';
-import { Damage } from './recovery-damage.ts';
+import { Damage, suspendMapping } from './recovery-damage.ts';
 import { replayLog, type TailFound } from './recovery-log.ts';
 import type { BitmapRow, EngineRow, EpochRow, LogMark, MappingRow, ScrubRow, VolumeRow } from './rows.ts';
 import { type State, together } from './state.ts';
@@ -161,7 +161,7 @@ function spreadDamage(state: State, damaged: OpenInput['damaged'], damage: Damag
     if (d.table === 'epoch') {
       damage.anyEpoch(d.error);
       for (const m of state.mappings.values())
-        if (m.row.incremental && m.row.cut > 0) m.row = { ...m.row, state: 'suspended', error: d.error };
+        if (m.row.incremental && m.row.cut > 0) suspendMapping(m, d.error);
     }
   }
 }

@@ -6,7 +6,7 @@
  *    │ └────────────────────────────────────────────────►─┘  │ └──stop──┐       │ sync: copying
  *    │                                                       │          ▼       ▼
  *    └── (start again from stopped: copying)                 │       stopping ──► stopped
- *                                                            └── metadata or data lost: suspended
+ *                                                            └── metadata or data lost: suspended ──delete──► stopping
  */
 import { FlashCopyError } from '../base/errors.ts';
 import type { MappingState } from '../base/model.ts';
@@ -21,7 +21,8 @@ const allowed: Readonly<Record<MappingState, readonly MappingState[]>> = {
   // Asked again: by somebody else at the same time, or after the engine that was doing it has died.
   stopping: ['stopping', 'stopped', 'suspended'],
   stopped: ['preparing', 'copying', 'suspended'],
-  suspended: ['stopped'],
+  // To be deleted.
+  suspended: ['stopping'],
 };
 
 /** The new state, or WrongState. Nothing else decides about it. */

@@ -22,12 +22,20 @@ import type { Mapping, Volume } from './volume.ts';
 export function* stopMapping(state: State, name: string): Plan<Mapping> {
   const mapping = state.findMapping(name);
   if (mapping.row.state === 'stopped') return mapping;
-  const target = state.volumes.get(mapping.row.target)!;
-  const whole = yield* state.structure.run(beginStop(state, mapping, target));
-  if (whole) return mapping;
+  // What suspended it may be mended, and nothing is lost until then.
+  if (mapping.row.state === 'suspended')
+    throw new FlashCopyError(
+      'WrongState',
+      `mapping ${name} is suspended: ${mapping.row.error}. It can be deleted, with force, and its target loses what it has not copied`,
+    );
+  yield* stop(state, mapping, state.volumes.get(mapping.row.target)!);
+  return mapping;
+}
+
+function* stop(state: State, mapping: Mapping, target: Volume): Plan<void> {
+  if (yield* state.structure.run(beginStop(state, mapping, target))) return;
   yield* leave(state, mapping, target);
   yield* state.structure.run(standAlone(state, mapping, target));
-  return mapping;
 }
 
 /** Not while its readers still need it. */
@@ -45,12 +53,12 @@ function* beginStop(state: State, mapping: Mapping, target: Volume): Plan<boolea
     throw new FlashCopyError('MappingNotFound', `mapping ${mapping.row.name} has ended or was deleted`);
   const row = { ...mapping.row, state: transition(mapping.row.name, mapping.row.state, 'stopping') };
   // One whose stop was begun, and cut off, has given grains away: it may hold all by its bits, and has no content any more.
-  const begun = mapping.row.state === 'stopping' && target.row.offline !== '';
-  const whole = !begun && (target.held === null || target.held.count >= target.grains);
+  const whole = target.offline === '' && (target.held === null || target.held.count >= target.grains);
   const offline = `its copy was stopped half-way: start mapping ${mapping.row.name} again`;
   const targetRow = whole ? target.row : { ...target.row, offline };
   yield* state.commit([put('mapping', row), put('volume', targetRow)]);
   mapping.row = row;
+  mapping.said = undefined;
   target.row = targetRow;
   state.runner.fire(mapping.wake);
   if (!whole) return false;
@@ -83,9 +91,8 @@ export function* deleteMapping(state: State, name: string, force: boolean): Plan
   const mapping = state.findMapping(name);
   const target = state.volumes.get(mapping.row.target);
   checkDeletable(mapping, target, force);
-  if (['copying', 'copied', 'stopping'].includes(mapping.row.state)) yield* stopMapping(state, name);
-  if (target !== undefined && mapping.row.state === 'suspended' && mapping.row.cut > 0)
-    yield* leave(state, mapping, target);
+  // A suspended one too: its target may be served, and is offline before grains go out of it.
+  if (target !== undefined && mapping.row.cut > 0) yield* stop(state, mapping, target);
   while (!(yield* state.structure.run(forget(state, mapping, target, force))))
     yield* leave(state, mapping, target!);
 }
@@ -117,10 +124,10 @@ const isNeeded = (target: Volume): boolean => target.children.some((c) => !c.hol
 function* forget(state: State, mapping: Mapping, target: Volume | undefined, force: boolean): Plan<boolean> {
   if (state.mappings.get(mapping.row.id) !== mapping) return true;
   checkDeletable(mapping, target, force);
-  if (['copying', 'copied', 'stopping'].includes(mapping.row.state))
+  if (target !== undefined && mapping.row.cut > 0)
     throw new FlashCopyError(
       'WrongState',
-      `mapping ${mapping.row.name} is ${mapping.row.state}: it was started while it was to be deleted; ask for that again`,
+      `mapping ${mapping.row.name} has become ${mapping.row.state} while it was to be deleted: ask for that again`,
     );
   const source = state.volumes.get(mapping.row.source);
   if (target === undefined || !isEmptied(mapping, target)) {

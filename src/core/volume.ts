@@ -52,6 +52,8 @@ export type Mapping = {
   /** Where the background copy goes on. */
   cursor: number;
   running: boolean;
+  /** What the catalog says of one that is suspended for what was found at the start: when that is mended, it goes on. */
+  said?: Pick<MappingRow, 'state' | 'error'> | undefined;
 };
 
 export const dataFile = (file: number): PoolFile => new PoolFile(`volumes/${file}.data`);
