@@ -207,6 +207,9 @@ function prepare(state: State, m: Member, cutAt: number, draft: Draft): Prepared
       target.children.push(before);
     }
     target.file = dataFile(m.file);
+    // What was damaged of it at the start, or its file, it has no more.
+    target.suspended = '';
+    target.badFile = '';
     setMended(state, target);
     target.unflushedCut = state.nextCut();
     target.sparse = targetRow.sparse;
@@ -296,5 +299,7 @@ function retireContent(state: State, m: Member, draft: Draft): Prepared {
 function retiredTwin(state: State, target: Volume): Volume {
   const id = state.newId() as VolumeId;
   const row: VolumeRow = { ...target.row, id, name: `.retired-${id}`, retired: true };
-  return new Volume(row, state.runner, state.arena);
+  const twin = new Volume(row, state.runner, state.arena);
+  twin.badFile = target.badFile;
+  return twin;
 }

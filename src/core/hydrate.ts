@@ -9,6 +9,7 @@
  * Bits set here are not durable until the next flush of the volume (H3).
  */
 import { FlashCopyError } from '../base/errors.ts';
+import { checkFiles } from './bad-file.ts';
 import type { Bitmap } from './bitmap.ts';
 import { readContent, resolve, type Segment } from './content.ts';
 import { flushCut, flushVolume } from './flush.ts';
@@ -124,6 +125,7 @@ function* hydrate(state: State, volume: Volume, first: number, end: number): Pla
       if (g >= end) return copied;
       const stop = held.nextSet(g, end);
       const segment = resolve(volume, g, stop)[0]!;
+      checkFiles(volume, segment.owner);
       const hole = yield* holeLength(segment, volume.grain);
       const now = resolve(volume, g, stop)[0]!;
       if (now.owner !== segment.owner || now.slot !== segment.slot || now.count !== segment.count) continue;

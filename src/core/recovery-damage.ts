@@ -9,19 +9,16 @@
  * Lost: while the others are served, what it holds cannot be known again. Its parent is written, and what it had to get
  * before that it either got or not. So it is offline in the catalog too, and damage that is mended later does not bring
  * it back with wrong content. Suspended: nothing is lost by waiting; mended, it is served by the next engine. Those whose
- * data file is not there wait, unless they read from one that is served: then they are lost.
+ * data file is not there wait, unless something could come to it meanwhile (bad-file.ts): then they are lost.
  *
  * Change bits of a damaged epoch say that everything changed (C2), so that whoever goes on with them copies too much.
  */
+import { canWait, lackingChildren } from './bad-file.ts';
 import { SLOT } from './log-record.ts';
 import type { LogScan } from './log-scan.ts';
 import type { VolumeRow } from './rows.ts';
 import type { State } from './state.ts';
 import type { Epoch, Mapping, Volume } from './volume.ts';
-
-/** A child that holds everything reads nothing here. */
-const readersOf = (volume: Volume): Volume[] =>
-  volume.children.filter((child) => child.held !== null && child.held.count < child.grains);
 
 /** In memory only: the next engine finds out by itself whether it still is. */
 export function suspendMapping(mapping: Mapping, error: string): void {
@@ -33,7 +30,6 @@ export function suspendMapping(mapping: Mapping, error: string): void {
 export class Damage {
   private readonly state: State;
   private readonly contents = new Map<Volume, string>();
-  private readonly files = new Map<Volume, string>();
   private readonly trackings = new Map<Volume, string>();
   /** Rows of those that are lost and not yet offline in the catalog. */
   readonly lost: VolumeRow[] = [];
@@ -47,7 +43,7 @@ export class Damage {
   }
 
   file(volume: Volume, reason: string): void {
-    if (!this.files.has(volume)) this.files.set(volume, reason);
+    volume.badFile ||= reason;
   }
 
   tracking(volume: Volume, reason: string): void {
@@ -105,9 +101,10 @@ export class Damage {
     for (const v of this.state.volumes.values())
       for (const e of v.epochs) if (e.damaged === true) e.bitmap.setRange(0, e.bitmap.bits);
     for (const [volume, reason] of this.contents) this.lose(volume, reason);
-    for (const [volume, reason] of this.files)
-      if (volume.parent === null || this.readsThroughBadFile(volume)) this.wait(volume, reason);
-      else this.lose(volume, reason);
+    for (const v of this.state.volumes.values())
+      if (v.badFile !== '')
+        if (canWait(v)) this.wait(v, v.badFile);
+        else this.lose(v, v.badFile);
     for (const [volume, reason] of this.trackings) this.suspend(volume, reason);
     this.suspendMappings();
   }
@@ -127,18 +124,14 @@ export class Damage {
       this.lost.push(volume.row);
     }
     this.suspend(volume, reason);
-    for (const child of readersOf(volume)) this.lose(child, `it reads through ${volume.name}: ${reason}`);
-  }
-
-  /** Whether the data of one that it reads through is not there either. */
-  private readsThroughBadFile(volume: Volume): boolean {
-    for (let v = volume.parent; v !== null; v = v.parent) if (this.files.has(v)) return true;
-    return false;
+    for (const child of lackingChildren(volume))
+      this.lose(child, `it reads through ${volume.name}: ${reason}`);
   }
 
   private wait(volume: Volume, reason: string): void {
     this.suspend(volume, reason);
-    for (const child of readersOf(volume)) this.wait(child, `it reads through ${volume.name}: ${reason}`);
+    for (const child of lackingChildren(volume))
+      this.wait(child, `it reads through ${volume.name}: ${reason}`);
   }
 
   private suspend(volume: Volume, reason: string): void {

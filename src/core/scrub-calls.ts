@@ -1,6 +1,8 @@
 /** The scrub as the outside starts, stops and sees it. */
 import { FlashCopyError } from '../base/errors.ts';
 import type { ScrubFinding, ScrubInfo } from '../base/model.ts';
+import { canWait, lackingChildren } from './bad-file.ts';
+import { takeOffline } from './offline.ts';
 import type { Plan } from './ops.ts';
 import { noteFinding, saveScrub, startScrubLoop } from './scrub.ts';
 import type { State } from './state.ts';
@@ -33,11 +35,17 @@ export function* startScrub(state: State, bytesPerSecond: number, found: FoundBe
     findings: goesOn ? before.findings : [],
     error: '',
   };
+  const bad: Volume[] = [];
   for (const { volumeId, ...finding } of found) {
     noteFinding(state, finding);
     const volume = volumeId === undefined ? undefined : state.volumes.get(volumeId);
-    if (volume !== undefined) suspend(volume, `${finding.file}: ${finding.what}`);
+    // Unless it has another file by now.
+    if (volume === undefined || volume.file.path !== finding.file) continue;
+    volume.badFile ||= `${finding.file}: ${finding.what}`;
+    suspend(volume, volume.badFile);
+    bad.push(volume);
   }
+  for (const volume of bad) if (!canWait(volume)) yield* lose(state, volume, volume.badFile);
   yield* saveScrub(state);
   startScrubLoop(state);
   return scrubInfo(state);
@@ -47,9 +55,14 @@ export function* startScrub(state: State, bytesPerSecond: number, found: FoundBe
 function suspend(volume: Volume, reason: string): void {
   if (volume.suspended !== '') return;
   volume.suspended = reason;
-  for (const child of volume.children)
-    if (child.held !== null && child.held.count < child.grains)
-      suspend(child, `it reads through ${volume.name}: ${reason}`);
+  for (const child of lackingChildren(volume)) suspend(child, `it reads through ${volume.name}: ${reason}`);
+}
+
+/** For good, as at a start: those that it reads from are served, and what it has to get from them would come to that file. */
+function* lose(state: State, volume: Volume, reason: string): Plan<void> {
+  yield* takeOffline(state, volume, reason);
+  for (const child of lackingChildren(volume))
+    yield* lose(state, child, `it reads through ${volume.name}: ${reason}`);
 }
 
 export function* stopScrub(state: State): Plan<ScrubInfo> {

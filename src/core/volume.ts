@@ -93,6 +93,8 @@ export class Volume {
   removed = false;
   /** Why this engine does not serve it, though nothing of it is lost: damage found at the start. Never in the catalog. */
   suspended = '';
+  /** What is wrong with its data file: found at the start, or by a scrub (bad-file.ts). Never in the catalog. */
+  badFile = '';
   /**
    * Why it was broken or taken offline, from that moment on: the catalog follows. Apart from the row, because other
    * changes of the row may be under way.

@@ -1,0 +1,40 @@
+/**
+ * Volumes whose data file is not what it must be: missing, short, or another one's (B1). What such a file lacks would be read
+ * as zeros, and nobody could tell them from the volume's own; once something is written behind its end, it looks whole.
+ *
+ *   - nobody is given a grain out of it, and it is given none: not in the background, nor for who leaves the tree
+ *   - it does not grow; it stays as it was found until it is put back and the next engine finds it whole
+ *   - a volume that gets another file is a whole one; who keeps the old one for those that read from it has the mark too
+ *
+ * One that is lost, with all that read through it (offline in the catalog), may have anything: it is never shown.
+ */
+import { FlashCopyError } from '../base/errors.ts';
+import type { Volume } from './volume.ts';
+
+/** Before the volume is given a grain that `owner` has in its file. */
+export function checkFiles(volume: Volume, owner: Volume): void {
+  const badFile = owner.badFile || volume.badFile;
+  if (badFile === '' || [volume, ...volume.readers()].every(({ row }) => row.offline !== '')) return;
+  throw new FlashCopyError(
+    'Damaged',
+    `${volume.name} cannot be given what ${owner.name} has: ${badFile}. Put the file back and start the engine again`,
+  );
+}
+
+/** A child that holds everything reads nothing here. */
+export const lackingChildren = (volume: Volume): Volume[] =>
+  volume.children.filter((child) => child.held !== null && child.held.count < child.grains);
+
+/**
+ * Whether nothing is lost by waiting for the file: nothing comes to it meanwhile. The volume lacks nothing, or reads what it lacks
+ * from others whose file is not there either, so that nobody overwrites that; and the log has nothing for it.
+ */
+export function canWait(volume: Volume): boolean {
+  const lacks = volume.held !== null && volume.held.count < volume.grains;
+  return volume.unfilled === 0 && (!lacks || readsThroughBadFile(volume));
+}
+
+function readsThroughBadFile(volume: Volume): boolean {
+  for (let v = volume.parent; v !== null; v = v.parent) if (v.badFile !== '') return true;
+  return false;
+}

@@ -1,0 +1,233 @@
+/**
+ * A data file that is found short (B1): what it lacks would be read as zeros. Whatever is asked for meanwhile, nobody shows
+ * them, nor after the next start; and where the file is put back, all of it is there.
+ */
+import assert from 'node:assert/strict';
+import { BLOCK, SimFile } from '../sim/sim-file.ts';
+import { SmallPool } from '../sim/small-pool.ts';
+
+const SEEDS = 12;
+const GRAINS = 8;
+const LONG_MS = 30_000;
+
+const all = (byte: number): number[] => new Array<number>(GRAINS).fill(byte);
+const except = (byte: number, grain: number, other: number): number[] => all(byte).with(grain, other);
+
+class DamagedPool extends SmallPool {
+  readonly #whole = new Map<string, SimFile>();
+
+  /** To its half. */
+  cutShort(path: string): void {
+    const { files } = this.world.disk;
+    const whole = files.get(path)!;
+    this.#whole.set(path, whole);
+    const left = [...whole.durableBlocks].filter(([block]) => block < GRAINS / 2);
+    files.set(path, SimFile.durable((GRAINS / 2) * BLOCK, left));
+  }
+
+  /** While no engine has the pool open. */
+  findShort(...names: string[]): void {
+    const paths = names.map((name) => this.found(name).file.path);
+    this.world.close(false);
+    for (const path of paths) this.cutShort(path);
+    this.world.open();
+  }
+
+  scrubFindsShort(name: string): void {
+    const { id, file } = this.found(name);
+    this.cutShort(file.path);
+    const finding = { volume: name, file: file.path, offset: null, what: 'its data file is short' };
+    this.world.run('scrub', this.world.core.startScrub(0, [{ volumeId: id, ...finding }]));
+  }
+
+  /** One engine ends, and the next one begins. */
+  reopen(): void {
+    this.world.close(false);
+    this.world.open();
+  }
+
+  putBack(...paths: string[]): void {
+    this.world.close(false);
+    for (const path of paths) this.world.disk.files.set(path, this.#whole.get(path)!);
+    this.world.open();
+  }
+
+  shows(name: string, content: readonly number[]): void {
+    assert.equal(this.found(name).offline, '', name);
+    const seen = content.map((_, grain) => this.read(name, grain));
+    assert.deepEqual(seen, content, name);
+  }
+}
+
+/** `v` shows 1, and 2 at grain 0; its snapshot `s` shows 1. Another volume `x` shows 7. */
+function pool(seed: number): DamagedPool {
+  const made = new DamagedPool(seed);
+  made.volume('v', GRAINS, 1);
+  made.volume('x', GRAINS, 7);
+  made.snapshot('s', 'v');
+  made.write('v', 0, 2);
+  made.flush('v');
+  made.emptyLog();
+  return made;
+}
+
+describe('A volume whose data file is short', () => {
+  it('gives its snapshot no zeros when it is deleted', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      const { path } = made.found('v').file;
+      made.findShort('v');
+      made.world.run('delete', made.world.core.deleteVolume('v'));
+      made.world.runner.runFor(LONG_MS);
+      made.reopen();
+      assert.match(made.found('s').offline, /it reads through/, `seed ${seed}`);
+      made.putBack(path);
+      made.shows('s', all(1));
+      made.world.runner.runFor(LONG_MS);
+      assert.equal(made.world.disk.files.has(path), false, 'it can be reclaimed now');
+      made.shows('s', all(1));
+    }
+  });
+
+  it('and that was deleted before that was found gives its snapshot no zeros', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      const { path } = made.found('v').file;
+      made.world.run('delete', made.world.core.deleteVolume('v'));
+      made.world.losePower();
+      made.cutShort(path);
+      made.world.open();
+      made.world.runner.runFor(LONG_MS);
+      made.reopen();
+      assert.match(made.found('s').offline, /it reads through/, `seed ${seed}`);
+      made.putBack(path);
+      made.shows('s', all(1));
+    }
+  });
+
+  it('does not grow, which would make the file look whole', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      const { path } = made.found('v').file;
+      made.findShort('v');
+      const grow = made.world.core.growVolume('v', 2 * GRAINS * BLOCK);
+      assert.throws(() => made.world.run('grow', grow), /v is offline: its data file/);
+      made.reopen();
+      for (const name of ['v', 's']) assert.match(made.found(name).offline, /its data file/, `seed ${seed}`);
+      made.putBack(path);
+      made.shows('v', except(1, 0, 2));
+      made.shows('s', all(1));
+    }
+  });
+
+  it('is served at once when it is started as the copy of another one; its snapshot waits for the file', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      const { path } = made.found('v').file;
+      made.findShort('v');
+      made.map('m', 'x', 'v');
+      made.world.run('start', made.world.core.startMappings(['m']));
+      made.shows('v', all(7));
+      made.world.runner.runFor(LONG_MS);
+      made.reopen();
+      assert.match(made.found('s').offline, /it reads through/, `seed ${seed}`);
+      made.putBack(path);
+      made.shows('s', all(1));
+      made.shows('v', all(7));
+    }
+  });
+
+  it('found by a scrub, gives its snapshot no zeros in the background', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      const { path } = made.found('v').file;
+      made.scrubFindsShort('v');
+      made.world.run('rate', made.world.core.setCopyRate('s', 150));
+      made.world.runner.runFor(LONG_MS);
+      assert.match(made.found('s').offline, /it reads through v/);
+      made.putBack(path);
+      made.shows('s', all(1));
+      made.shows('v', except(1, 0, 2));
+    }
+  });
+});
+
+describe('A copy whose data file is short', () => {
+  it('is lost where its source is served: what comes to it would make the file look whole', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      made.write('v', 5, 2);
+      made.emptyLog();
+      made.scrubFindsShort('s');
+      made.write('v', 7, 2);
+      made.emptyLog();
+      made.reopen();
+      assert.match(made.found('s').offline, /is short/, `seed ${seed}`);
+    }
+  });
+
+  it('waits where it has everything in it, and is whole when the file is', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      made.clone('c', 'v');
+      made.copyAll('c');
+      made.emptyLog();
+      const { path } = made.found('c').file;
+      made.scrubFindsShort('c');
+      made.write('v', 7, 3);
+      made.emptyLog();
+      made.reopen();
+      assert.match(made.found('c').offline, /its data file/);
+      made.putBack(path);
+      made.shows('c', except(1, 0, 2));
+      made.world.run('sync', made.world.core.syncMapping('c'));
+      made.shows('c', [2, 1, 1, 1, 1, 1, 1, 3]);
+    }
+  });
+
+  /** `c` has 4 at grain 5; its file and that of `v`, of which it is a copy, are found short. */
+  function bothShort(
+    seed: number,
+    before: (made: DamagedPool) => void,
+  ): { made: DamagedPool; pathOfV: string } {
+    const made = new DamagedPool(seed);
+    made.volume('v', GRAINS, 1);
+    made.clone('c', 'v');
+    made.write('c', 5, 4);
+    made.flush('c');
+    made.emptyLog();
+    const paths = ['v', 'c'].map((name) => made.found(name).file.path);
+    before(made);
+    for (const path of paths) made.cutShort(path);
+    made.world.open();
+    return { made, pathOfV: paths[0]! };
+  }
+
+  it('and reads from one whose file is short too waits, and is given nothing meanwhile', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const { made, pathOfV } = bothShort(seed, (before) => {
+        before.snapshot('newer', 'v');
+        before.write('v', 7, 2);
+        before.world.close(false);
+      });
+      // It would get grain 7.
+      made.world.run('delete', made.world.core.deleteSnapshot('newer'));
+      made.world.runner.runFor(LONG_MS);
+      made.putBack(pathOfV);
+      assert.match(made.found('c').offline, /its data file/, `seed ${seed}`);
+    }
+  });
+
+  it('is lost where the log has something for it, which would make the file look whole', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const { made, pathOfV } = bothShort(seed, (before) => {
+        before.write('v', 7, 2);
+        assert.ok(before.found('c').unfilled > 0);
+        before.world.losePower();
+      });
+      made.awaitEmptyLog();
+      made.putBack(pathOfV);
+      assert.match(made.found('c').offline, /its data file/, `seed ${seed}`);
+    }
+  });
+});
