@@ -1,8 +1,8 @@
 /**
  * Whether the volumes' data files are what their rows say: there, a file, that very one, and as long as the volume.
  *
- * A longer one is no damage: a volume's file grows before its row does. A shorter one is: what it lacks would be read as
- * zeros, and nobody could tell them from the volume's own.
+ * A longer one is no damage: a volume's file grows before its row does, and by a byte for a moment when it is first opened
+ * (fence.ts). A shorter one is: what it lacks would be read as zeros, and nobody could tell them from the volume's own.
  */
 import fs from 'node:fs';
 import path from 'node:path';

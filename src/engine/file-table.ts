@@ -4,14 +4,14 @@
  *
  * Closing needs no flush before: fdatasync through a later descriptor reaches what was written through an earlier one.
  *
- * After the death of a former engine the kernel may still be carrying out the last writes it had accepted. `fence`
- * makes the first opening of each file wait for those, so that none of them can land on top of a newer write: setting a
- * file's size, even to what it is, waits for direct I/O under way (ext4, XFS and btrfs alike).
+ * After the death of a former engine the kernel may still be carrying out the last writes it had accepted. With `fence`
+ * the first opening of each file waits for those, so that none of them can land on top of a newer write: see fence.ts.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import path from 'node:path';
 import { assert, IoError } from '../base/errors.ts';
 import type { PoolFile } from '../core/ops.ts';
+import { Fence } from './fence.ts';
 
 const { O_RDWR, O_DIRECT, O_CREAT, O_EXCL, O_DIRECTORY, O_RDONLY } = constants;
 const OPEN_MAX = 4096;
@@ -20,8 +20,7 @@ const EMFILE = 24;
 export class FileTable {
   readonly poolDir: string;
   private readonly openMax: number;
-  /** Paths that were opened before, when former writes are to be waited for. */
-  private readonly fenced: Set<string> | null;
+  private readonly fence: Fence | null;
   /** By descriptor: who has it, and when it was used last, in uses of any file. */
   private readonly owners: (PoolFile | undefined)[] = [];
   private readonly usedAt: number[] = [];
@@ -36,7 +35,7 @@ export class FileTable {
   constructor(poolDir: string, options: { fence: boolean; openMax?: number }) {
     this.poolDir = poolDir;
     this.openMax = options.openMax ?? OPEN_MAX;
-    this.fenced = options.fence ? new Set() : null;
+    this.fence = options.fence ? new Fence() : null;
   }
 
   pathOf(file: PoolFile): string {
@@ -47,9 +46,11 @@ export class FileTable {
   open(file: PoolFile): number {
     if (file.fd < 0) {
       const fd = this.openAs(file, O_RDWR | O_DIRECT);
-      if (this.fenced !== null && !this.fenced.has(file.path)) {
-        ftruncateSync(fd, fstatSync(fd).size);
-        this.fenced.add(file.path);
+      try {
+        this.fence?.pass(fd, file.path);
+      } catch (error) {
+        closeSync(fd);
+        throw error;
       }
       this.keep(file, fd);
     }
@@ -60,7 +61,7 @@ export class FileTable {
   create(file: PoolFile): number {
     assert(file.fd < 0, `${file.path} is created anew with no I/O under way on the old one`);
     const fd = this.openAs(file, O_RDWR | O_DIRECT | O_CREAT | O_EXCL);
-    this.fenced?.add(file.path);
+    this.fence?.created(file.path);
     this.keep(file, fd);
     this.usedAt[fd] = ++this.uses;
     return fd;
@@ -84,6 +85,7 @@ export class FileTable {
    * to free its space, and host I/O waits for that.
    */
   forget(path: string, closed: () => void): boolean {
+    this.fence?.removed(path);
     for (const file of this.named.get(path) ?? []) if (file.busy === 0) this.close(file);
     if (!this.named.has(path)) return true;
     const waiting = this.awaited.get(path);

@@ -4,7 +4,8 @@
  * D1  Each IoOp ends in exactly one `runner.complete`, with what its kind promises: a read or write is whole or has
  *     failed. Short ones are continued; what lies past the end of a file reads as zeros.
  * D2  Nothing here blocks the thread for long: allocating, flushing and removing are the ring's. Opening, creating an
- *     empty file, setting a size and looking for holes are done in place, because they are as short as a submission.
+ *     empty file, setting a size and looking for holes are done in place, because they are as short as a submission;
+ *     but the first opening of a file that a dead process is still writing to waits for that, and with it all else.
  * D3  A file that was created is found again after power loss: the file and its name are flushed before it is told.
  * D4  Bitmaps take of the pool's reserve when there is no other space.
  */
@@ -31,7 +32,7 @@ const BITMAPS = 'bitmaps/';
 
 export type RingDriverOptions = {
   poolDir: string;
-  /** A former engine process may have left writes behind: see FileTable. */
+  /** A former engine process may have left writes behind: see Fence. */
   fence: boolean;
   openMax?: number;
   /** Starts a commit; whoever carries it out calls `runner.complete`. */

@@ -17,6 +17,7 @@ const c = {
   eventfd: lib.func('int eventfd(uint initial, int flags)'),
   close: lib.func('int close(int fd)'),
   lseek: lib.func('int64_t lseek(int fd, int64_t offset, int whence)'),
+  fallocate: lib.func('int fallocate(int fd, int mode, int64_t offset, int64_t len)'),
   setxattr: lib.func('int fsetxattr(int fd, const char *name, const char *value, size_t size, int flags)'),
   getxattr: lib.func('int64_t lgetxattr(const char *path, const char *name, _Out_ char *value, size_t size)'),
   flock: lib.func('int flock(int fd, int operation)'),
@@ -116,6 +117,10 @@ export function seek(fd: number, offset: number, whence: number, file: string): 
   const error = failure('lseek', file);
   if (error.errno === ENXIO) return -1;
   throw error;
+}
+
+export function fallocate(fd: number, mode: number, offset: number, length: number, file: string): void {
+  if (c.fallocate(fd, mode, offset, length) < 0) throw failure('allocate', file);
 }
 
 const ENOTSUP = 95;

@@ -13,6 +13,7 @@ import {
   readlinkSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import os from 'node:os';
@@ -237,15 +238,30 @@ describe('The ring driver', () => {
     doIt(files.map((file) => op.flush(file)));
   });
 
-  it('opens what a former engine may still be writing to only after that', () => {
+  // How it waits for what a former engine was writing: a byte more, and less again (fence.ts).
+  it('opens files of any size, and leaves them as they are', () => {
     driver.close();
     ring.close();
     make({ fence: true });
-    writeFileSync(at(named('a')), Buffer.alloc(PAGE, 3));
     const block = memory.take(PAGE);
-    doIt(op.read(named('a'), 0, PAGE, block));
-    assert.ok(block.bytes.subarray(0, PAGE).every((byte) => byte === 3));
-    assert.equal(statSync(at(named('a'))).size, PAGE);
+    // The last is the largest that ext4 has.
+    for (const bytes of [0, PAGE, MIB, 2 ** 44 - PAGE]) {
+      const file = named(`${bytes}`);
+      writeFileSync(at(file), Buffer.alloc(Math.min(bytes, PAGE), 3));
+      truncateSync(at(file), bytes);
+      doIt(op.read(file, 0, PAGE, block));
+      assert.ok(block.bytes.subarray(0, PAGE).every((byte) => byte === (bytes > 0 ? 3 : 0)));
+      assert.equal(statSync(at(file)).size, bytes);
+    }
+  });
+
+  it('grows a thick file that a death has left a byte longer: all of it has its space', () => {
+    const file = named('a');
+    doIt(op.create(file, MIB, true));
+    truncateSync(at(file), MIB + 1);
+    doIt(op.resize(file, 2 * MIB, true));
+    assert.ok(statSync(at(file)).blocks * 512 >= 2 * MIB);
+    assert.equal(statSync(at(file)).size, 2 * MIB);
   });
 
   it('sleeps, and hands commits to whoever makes them', () => {
