@@ -2,7 +2,7 @@
  * Mappings that end before their time: stopped, or deleted.
  */
 import type { EpochSeq } from '../base/brands.ts';
-import { FlashCopyError } from '../base/errors.ts';
+import { assert, FlashCopyError } from '../base/errors.ts';
 import { endMapping } from './copy-loop.ts';
 import { pruneEpochs } from './epochs.ts';
 import { fillVolume } from './fill.ts';
@@ -132,36 +132,54 @@ function* forget(state: State, mapping: Mapping, target: Volume | undefined, for
   const source = state.volumes.get(mapping.row.source);
   if (target === undefined || !isEmptied(mapping, target)) {
     yield* state.commit([drop('mapping', mapping.row.id)]);
-    state.mappings.delete(mapping.row.id);
   } else {
     // Before grains go out of it.
     yield* saveOffline(state, target);
     if (isNeeded(target)) return false;
-    // A fill from the undo log that is under way ends before.
-    const lock = yield* target.locks.take(0, target.grains);
-    try {
-      yield* endMapping(state, mapping, target, null);
-      yield target.zero(0, target.grains * target.grain);
-      yield op.flush(target.file);
-    } finally {
-      target.locks.give(lock);
-    }
-    // All of it has been written and flushed anew.
-    setMended(state, target);
-    const row = { ...target.row, offline: '', unflushed: false };
-    const open = target.open;
-    const changes = [put('volume', row)];
-    // To those who will sync from it, all of it has changed.
-    if (open !== null) {
-      const old = state.bitmaps.get(open.bitmap.id)!;
-      changes.push(put('bitmap', { ...old, preset: [...old.preset, [0, target.grains]] } as BitmapRow));
-      open.bitmap.setRange(0, target.grains);
-    }
-    yield* state.commit(changes);
-    target.row = row;
+    yield* makeEmpty(state, mapping, target);
   }
+  state.mappings.delete(mapping.row.id);
   state.runner.fire(mapping.wake);
   state.listener.mappingChanged(mapping.row.id);
   if (source !== undefined) yield* pruneEpochs(state, source);
   return true;
+}
+
+/**
+ *   1. zeros everywhere, flushed
+ *   2. one commit: the mapping is gone, the target is served
+ *
+ * Cut off between, the mapping is there to be deleted again, and its target offline.
+ */
+function* makeEmpty(state: State, mapping: Mapping, target: Volume): Plan<void> {
+  assert(target.held === null && target.parent === null, 'a target is emptied that is still in the tree');
+  // 1. A fill from the undo log that is under way ends before.
+  const lock = yield* target.locks.take(0, target.grains);
+  try {
+    yield target.zero(0, target.grains * target.grain);
+    yield op.flush(target.file);
+  } finally {
+    target.locks.give(lock);
+  }
+  // 2. All of it has been written and flushed anew.
+  const row = { ...target.row, offline: '', unflushed: false };
+  const changes = [drop('mapping', mapping.row.id), put('volume', row)];
+  const open = target.open;
+  // To those who will sync from it, all of it has changed.
+  if (open !== null) {
+    const old = state.bitmaps.get(open.bitmap.id)!;
+    changes.push(put('bitmap', { ...old, preset: [...old.preset, [0, target.grains]] } as BitmapRow));
+    open.bitmap.setRange(0, target.grains);
+  }
+  const { broken } = target;
+  target.broken = ''; // or the commit would keep it offline
+  try {
+    yield* state.commit(changes);
+  } catch (error) {
+    target.broken = broken;
+    throw error;
+  }
+  target.row = row;
+  target.unflushedCut = 0;
+  setMended(state, target);
 }

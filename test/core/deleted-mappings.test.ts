@@ -1,6 +1,6 @@
 /** Mappings that are deleted: what their targets have after it, and those who read through them; also where it is cut off. */
 import assert from 'node:assert/strict';
-import { EIO } from '../../src/base/errors.ts';
+import { EIO, ENOSPC } from '../../src/base/errors.ts';
 import { BLOCK, SimFile } from '../sim/sim-file.ts';
 import { POOL } from '../sim/sim-world.ts';
 import { SmallPool } from '../sim/small-pool.ts';
@@ -11,6 +11,7 @@ const GRAINS = 8;
 const shown = (pool: SmallPool, name: string): string =>
   Array.from({ length: GRAINS }, (_, grain) => pool.read(name, grain)).join('');
 const all = (byte: number): string => String(byte).repeat(GRAINS);
+
 const mappings = ({ world }: SmallPool) => [...world.core['state'].mappings.values()];
 const has = (pool: SmallPool, mapping: string) => mappings(pool).some(({ row }) => row.name === mapping);
 const stateOf = ({ world }: SmallPool, mapping: string) => world.core['state'].findMapping(mapping).row.state;
@@ -146,6 +147,57 @@ describe('A target whose mapping is lost', () => {
   });
 });
 
+describe('A mapping that is deleted half-copied', () => {
+  for (const how of ['a death', 'a power cut', 'EIO', 'a commit that has no space'] as const)
+    it(`and cut off by ${how} is deleted when asked again, and leaves an empty volume`, () => {
+      let cutOff = 0;
+      for (let seed = 1; seed <= 2 * SEEDS; seed++) {
+        const pool = new SmallPool(seed);
+        const { world } = pool;
+        pool.volume('v', GRAINS, 1);
+        pool.volume('c', GRAINS, 5);
+        pool.map('m', 'v', 'c');
+        world.run('start', world.core.startMappings(['m']));
+        pool.write('v', 1, 2);
+        pool.write('c', 2, 6);
+        pool.clone('d', 'c');
+        const path = new RegExp(`^${pool.found('c').file.path}$`);
+        const { faults } = world.disk;
+        if (how === 'EIO')
+          faults.push({ kinds: ['flush', 'punch'], path, errno: EIO, times: 1, skip: seed % 3 });
+        if (how === 'a commit that has no space')
+          faults.push({ kinds: ['commit'], path: /^$/, errno: ENOSPC, times: 1, skip: seed % 8 });
+        let isOver = false;
+        let failure: unknown = null;
+        world.runner.call('delete', world.core.deleteMapping('m', true), (error) => {
+          isOver = true;
+          failure = error;
+        });
+        const isBroken = how === 'a death' || how === 'a power cut';
+        if (!isBroken) world.runner.runUntilAnswered();
+        else for (let step = 3 * seed; step > 0 && !isOver; step--) world.runner.advance();
+        if (isOver && failure === null) continue;
+        cutOff++;
+        if (how === 'a death') world.processDeath();
+        if (how === 'a power cut') world.losePower();
+        if (isBroken) world.open();
+        // Or it was so far that it is gone.
+        if (has(pool, 'm')) remove(pool, 'm', true);
+        for (const when of ['now', 'after a power cut']) {
+          assert.equal(pool.found('c').offline, '', `seed ${seed}, ${when}`);
+          assert.equal(shown(pool, 'c'), all(0), `seed ${seed}, ${when}`);
+          assert.equal(shown(pool, 'd'), '11611111', `seed ${seed}, ${when}`);
+          pool.flush('c');
+          pool.cutPower();
+        }
+        // To the clone of it, all of it has changed.
+        world.run('sync', world.core.syncMapping('d'));
+        assert.equal(shown(pool, 'd'), all(0), `seed ${seed}`);
+      }
+      assert.ok(cutOff > SEEDS / 2, `${cutOff}`);
+    });
+});
+
 describe('A mapping that is suspended while its target is served', () => {
   /** An epoch of the source is not there any more. */
   function suspended(seed: number, isWhole: boolean): SmallPool {
@@ -185,6 +237,25 @@ describe('A mapping that is suspended while its target is served', () => {
         }
       }
     });
+
+  it('and whose deletion the power cuts off shows what it did, or is offline, until it is deleted', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = suspended(seed, false);
+      const { world } = pool;
+      let isOver = false;
+      world.runner.call('delete', world.core.deleteMapping('t', true), () => {
+        isOver = true;
+      });
+      for (let step = 4 * seed; step > 0 && !isOver; step--) world.runner.advance();
+      pool.cutPower();
+      if (!isOver && pool.found('t').offline === '' && has(pool, 't'))
+        assert.equal(shown(pool, 't'), '11111611', `seed ${seed}`);
+      assert.equal(shown(pool, 's'), all(1), `seed ${seed}`);
+      if (has(pool, 't')) remove(pool, 't', true);
+      assert.equal(shown(pool, 't'), all(0), `seed ${seed}`);
+      assert.equal(shown(pool, 's'), all(1), `seed ${seed}`);
+    }
+  });
 });
 
 describe('A mapping that is suspended while a data file is not there', () => {
