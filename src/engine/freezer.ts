@@ -5,7 +5,8 @@
  *
  * Freezing writes back what is dirty, through the very engine that asked for it, so no thread of that may wait for it.
  * And whoever freezes may die: this thaws when its standard input ends (the engine is done, or dead), when the time is over,
- * and when it is told to stop. It never writes anywhere but to its own standard output.
+ * and when it is told to stop. It never writes anywhere but to its own standard output. The first that it tells of an end
+ * counts: that all is thawed comes also behind what is stuck.
  *
  * A path may lead elsewhere by the time that it is opened (the filesystem was unmounted, and the path is the machine's own
  * disk now). So what is frozen is what the opened directory is on, and that must be the device that was meant.
@@ -41,7 +42,7 @@ function thaw(opened: readonly Opened[]): void {
     } catch (error) {
       // Somebody else has thawed it, which is as good.
       if (!(error instanceof IoError && error.errno === EINVAL))
-        tell({ kind: 'failed', error: String(error) });
+        tell({ kind: 'stuck', error: String(error) });
     }
   }
 }
@@ -67,8 +68,12 @@ const all = JSON.parse(places) as FrozenPlace[];
 
 if (mode === 'thaw') {
   for (const place of all) {
-    const opened = open(place);
-    if (opened !== undefined) thaw([opened]);
+    try {
+      const opened = open(place);
+      if (opened !== undefined) thaw([opened]);
+    } catch (error) {
+      tell({ kind: 'stuck', error: String(error) });
+    }
   }
   tell({ kind: 'thawed', expired: false });
 } else {

@@ -4,10 +4,11 @@
  *   1. a note says which filesystems are about to be frozen
  *   2. the freezer (freezer.ts, a process of its own) freezes all of them, or none
  *   3. the cut is made
- *   4. the freezer thaws them, whatever came of the cut; the note goes away
+ *   4. the freezer thaws them, whatever came of the cut; the note goes away when they are thawed
  *
- * They are thawed whatever dies: by the freezer when the engine is gone or takes too long, and after the death of both by
- * the next engine, which finds the note. A volume that no filesystem is mounted from needs no freezing.
+ * They are thawed whatever dies: by the freezer when the engine is gone or takes too long, by another one when the freezer
+ * is gone, and after the death of both by the next engine, which finds the note. A volume that no filesystem is mounted
+ * from needs no freezing.
  *
  * The mounts that count are those of kubelet and its pods, which may be in another mount namespace: a device's mount is
  * looked for in our own one first, then in those of all processes that can be seen.
@@ -18,6 +19,7 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { FlashCopyError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
@@ -28,15 +30,19 @@ import { notePrefixOf } from './run-dir.ts';
 
 /** `device`: 'major:minor'. */
 export type FrozenPlace = { path: string; device: string };
+/** `failed`: nothing is frozen. `stuck`: something may be. */
 export type FromFreezer =
   | { kind: 'frozen' }
   | { kind: 'thawed'; expired: boolean }
-  | { kind: 'failed'; error: string };
+  | { kind: 'failed' | 'stuck'; error: string };
 
 /** How long filesystems stay frozen at most. */
 const FROZEN_MS = 15_000;
 /** How long freezing may take: what is dirty is written back first. */
 const FREEZE_MS = 60_000;
+/** How often, and after which pauses, it is tried to thaw what a freezer left. Then the next engine does it. */
+const THAW_TRIES = 3;
+const THAW_PAUSE_MS = 1000;
 
 const self = fileURLToPath(import.meta.url);
 /** It has this file's ending: .ts in the sources, .js when compiled. */
@@ -69,35 +75,88 @@ export class Freezing {
         const mounted = volumes.filter((_, i) => places[i] !== undefined);
         if (mounted.length === 0) return { result: await cut(), whole: true };
         const note = this.write(mounted);
-        try {
-          const freezer = await Freezer.freeze(places.filter((place) => place !== undefined));
-          let result: Result;
-          let whole = false;
-          try {
-            result = await cut();
-          } finally {
-            whole = await freezer.thaw();
-          }
-          return { result, whole };
-        } finally {
-          rmSync(note, { force: true });
-        }
+        const frozen = places.filter((place) => place !== undefined);
+        return this.whileFrozen(await this.freeze(frozen, note), note, cut);
       },
     );
   }
 
+  /** All of them or none. */
+  private async freeze(places: FrozenPlace[], note: string): Promise<Freezer> {
+    const freezer = new Freezer('freeze', places);
+    const message = await freezer.next(FREEZE_MS);
+    if (message?.kind === 'frozen') return freezer;
+    if (message?.kind === 'failed') rmSync(note, { force: true });
+    else await this.thaw(freezer, note);
+    const why = message?.kind === 'failed' ? message.error : 'the freezer ended, or took too long';
+    throw new FlashCopyError(
+      'WrongState',
+      `The filesystem could not be frozen: ${why}. Nothing was cut. Ask again, or without freezing.`,
+    );
+  }
+
+  private async whileFrozen<Result>(
+    freezer: Freezer,
+    note: string,
+    cut: () => Promise<Result>,
+  ): Promise<{ result: Result; whole: boolean }> {
+    let late = false;
+    let thawed: Promise<boolean> | undefined;
+    const thaw = () => {
+      thawed ??= this.thaw(freezer, note);
+      return thawed;
+    };
+    const limit = setTimeout(() => {
+      late = true;
+      log.warn('filesystems were frozen for too long and are thawed', { limitMs: FROZEN_MS });
+      void thaw();
+    }, FROZEN_MS);
+    let result: Result;
+    let whole = false;
+    try {
+      result = await cut();
+    } finally {
+      clearTimeout(limit);
+      whole = (await thaw()) && !late;
+    }
+    return { result, whole };
+  }
+
+  /** By another process if that one does not. Whether they were frozen until now. */
+  private async thaw(freezer: Freezer, note: string): Promise<boolean> {
+    const message = await freezer.end();
+    if (message?.kind !== 'thawed') {
+      log.error('the freezer did not thaw', { message });
+      await this.thawNoted(note);
+      return false;
+    }
+    rmSync(note, { force: true });
+    return !message.expired;
+  }
+
   /** What a former engine froze, and nobody thawed. Host I/O must be served already. */
   async thawLeftovers(): Promise<void> {
-    for (const name of this.leftovers()) {
-      const file = path.join(this.runDir, name);
-      const devices = (JSON.parse(readFileSync(file, 'utf8')) as Note).filter(
-        ({ device, sequence }) => sequenceOf(device) === sequence,
-      );
-      const found = await Promise.all(devices.map(({ device }) => placeOf(device)));
-      const places = found.filter((place) => place !== undefined);
-      log.warn('an engine died while filesystems were frozen: they are thawed', { places });
-      await Freezer.thawAll(places);
-      rmSync(file, { force: true });
+    for (const name of this.leftovers()) await this.thawNoted(path.join(this.runDir, name));
+  }
+
+  /** The note stays until that is done. Never fails. */
+  private async thawNoted(note: string): Promise<void> {
+    for (let tries = 1; tries <= THAW_TRIES; tries++) {
+      if (tries > 1) await sleep(THAW_PAUSE_MS);
+      try {
+        const devices = (JSON.parse(readFileSync(note, 'utf8')) as Note).filter(
+          ({ device, sequence }) => sequenceOf(device) === sequence,
+        );
+        const found = await Promise.all(devices.map(({ device }) => placeOf(device)));
+        const places = found.filter((place) => place !== undefined);
+        log.warn('nobody thawed filesystems that were frozen: they are thawed', { places });
+        if (await Freezer.thawAll(places)) {
+          rmSync(note, { force: true });
+          return;
+        }
+      } catch (error) {
+        log.error('could not thaw', { note, error: (error as Error).stack });
+      }
     }
   }
 
@@ -120,58 +179,29 @@ class Freezer {
   private readonly process;
   private readonly lines: AsyncIterator<string>;
 
-  private constructor(mode: 'freeze' | 'thaw', places: FrozenPlace[]) {
+  constructor(mode: 'freeze' | 'thaw', places: FrozenPlace[]) {
     const args = [...process.execArgv, FREEZER, mode, JSON.stringify(places), String(FROZEN_MS + FREEZE_MS)];
     this.process = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
+    this.process.on('error', (error) => log.error('no freezer could be started', { error: error.message }));
     // It may have ended by itself, and then has told why.
     this.process.stdin.on('error', (error) => log.debug('freezer has ended', { error: error.message }));
     this.lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
   }
 
-  /** All of them or none. */
-  static async freeze(places: FrozenPlace[]): Promise<Freezer> {
-    const freezer = new Freezer('freeze', places);
-    const message = await freezer.next(FREEZE_MS);
-    if (message?.kind === 'frozen') {
-      freezer.limit();
-      return freezer;
-    }
-    freezer.process.stdin.end();
-    const why =
-      message === undefined ? 'it took too long' : message.kind === 'failed' ? message.error : 'it ended';
-    throw new FlashCopyError(
-      'WrongState',
-      `The filesystem could not be frozen: ${why}. Nothing was cut. Ask again, or without freezing.`,
-    );
-  }
-
-  static async thawAll(places: FrozenPlace[]): Promise<void> {
+  static async thawAll(places: FrozenPlace[]): Promise<boolean> {
     const message = await new Freezer('thaw', places).next(FREEZE_MS);
     if (message?.kind !== 'thawed') log.error('could not thaw', { places, message });
+    return message?.kind === 'thawed';
   }
 
-  private timer: NodeJS.Timeout | undefined;
-  private late = false;
-
-  private limit(): void {
-    this.timer = setTimeout(() => {
-      this.late = true;
-      log.warn('filesystems were frozen for too long and are thawed', { limitMs: FROZEN_MS });
-      this.process.stdin.end();
-    }, FROZEN_MS);
-  }
-
-  /** Whether they were frozen until now. */
-  async thaw(): Promise<boolean> {
-    clearTimeout(this.timer);
+  /** It thaws, if it can. */
+  end(): Promise<FromFreezer | undefined> {
     this.process.stdin.end();
-    const message = await this.next(FREEZE_MS);
-    if (message?.kind !== 'thawed') log.error('thawing did not end well', { message });
-    return message?.kind === 'thawed' && !message.expired && !this.late;
+    return this.next(FREEZE_MS);
   }
 
   /** Undefined: it says nothing in time, or has ended. */
-  private async next(timeoutMs: number): Promise<FromFreezer | undefined> {
+  async next(timeoutMs: number): Promise<FromFreezer | undefined> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<undefined>((resolve) => {
       timer = setTimeout(() => resolve(undefined), timeoutMs);

@@ -8,11 +8,23 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import process from 'node:process';
 import { createInterface } from 'node:readline';
+import { Freezing } from '../../src/engine/freezing.ts';
 import { attempt, run, until } from '../support/commands.ts';
 import { MiB } from '../support/disks.ts';
 import { engineSuite } from '../support/engine-suite.ts';
 import { type FilesystemKind, makeFilesystem, mount } from '../support/filesystems.ts';
+import { childrenOf } from '../support/standalone.ts';
+
+/** '' where it is gone meanwhile. */
+function attemptRead(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
 
 const freezer = path.resolve('src/engine/freezer.ts');
 
@@ -155,6 +167,50 @@ describe('A cut with frozen filesystems', function () {
     assert.ok(await isFrozen('a'));
     await suite.standalone.killChild();
     await until('it is thawed', async () => !(await isFrozen('a')), 60_000);
+    await undo();
+  });
+
+  /** Kills whoever is there for that, as want of memory may. Whether there was one. */
+  function killFreezer(mode: 'freeze' | 'thaw'): boolean {
+    const found = childrenOf(process.pid).filter((pid) => {
+      const args = attemptRead(`/proc/${pid}/cmdline`).split('\0');
+      return args[args.indexOf(freezer) + 1] === mode;
+    });
+    for (const pid of found) process.kill(pid, 'SIGKILL');
+    return found.length > 0;
+  }
+
+  /** Like an engine, of a volume that it has; with a place for its notes. */
+  async function cutBeside(during: () => Promise<void>) {
+    const { id, name, device } = await suite.engine.getVolume('a');
+    const undo = suite.cleanup.defer('thaw', () => attempt('fsfreeze', ['--unfreeze', place('a')]));
+    const notes = place('notes');
+    await mkdir(notes, { recursive: true });
+    const freezing = () => new Freezing(path.join(notes, 'mnt-x'));
+    const { whole } = await freezing().during([{ id, name, device }], during);
+    return { whole, undo, left: () => readdirSync(notes), next: freezing };
+  }
+
+  it('is thawed when the freezer is killed, and is not told to be whole', async () => {
+    const { whole, undo, left } = await cutBeside(async () => assert.ok(killFreezer('freeze')));
+    assert.equal(whole, false);
+    assert.equal(await isFrozen('a'), false);
+    assert.deepEqual(left(), []);
+    await undo();
+  });
+
+  it('is thawed by the next engine when all were killed that would have thawed it', async () => {
+    let killing: NodeJS.Timeout | undefined;
+    const { whole, undo, left, next } = await cutBeside(async () => {
+      assert.ok(killFreezer('freeze'));
+      killing = setInterval(() => killFreezer('thaw'), 5);
+    }).finally(() => clearInterval(killing));
+    assert.equal(whole, false);
+    assert.equal(left().length, 1);
+    assert.ok(await isFrozen('a'));
+    await next().thawLeftovers();
+    assert.equal(await isFrozen('a'), false);
+    assert.deepEqual(left(), []);
     await undo();
   });
 });
