@@ -21,6 +21,9 @@ export function checkFiles(volume: Volume, owner: Volume): void {
   );
 }
 
+/** Its file, when the volume goes or gets another one. It may be another volume's, under a wrong name: an engine that finds all files as they must be removes it. */
+export const mayRemove = (volume: Volume): boolean => volume.badFile === '';
+
 /** A child that holds everything reads nothing here. */
 export const lackingChildren = (volume: Volume): Volume[] =>
   volume.children.filter((child) => child.held !== null && child.held.count < child.grains);

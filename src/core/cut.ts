@@ -12,6 +12,7 @@
  */
 import type { EpochSeq, VolumeId } from '../base/brands.ts';
 import { assert } from '../base/errors.ts';
+import { mayRemove } from './bad-file.ts';
 import { bitmapFile } from './bitmap-file.ts';
 import { flushCut, flushVolume } from './flush.ts';
 import type { RangeLock } from './locks.ts';
@@ -276,7 +277,7 @@ function retireContent(state: State, m: Member, draft: Draft): Prepared {
     state.log.forget(target);
   };
   if (target.children.length === 0) {
-    files.push(dataFile(target.row.file));
+    if (mayRemove(target)) files.push(dataFile(target.row.file));
     return { rows, files, apply: dropEpochs };
   }
   const ghost = retiredTwin(state, target);

@@ -7,6 +7,8 @@
  * Space is given back beside everything else, and in pieces: a filesystem mounted with `discard` discards what was freed
  * when its journal commits, and every flush of the pool waits for that. Thousands of extents at once take 0.1 s.
  */
+
+import { mayRemove } from './bad-file.ts';
 import { bitmapFile } from './bitmap-file.ts';
 import { leaveBroken } from './break.ts';
 import { pruneEpochs } from './epochs.ts';
@@ -116,7 +118,7 @@ function* remove(state: State, volume: Volume, files: PoolFile[]): Plan<void> {
 function* giveBack(state: State, volume: Volume): Plan<void> {
   const { file, grain, held } = volume;
   try {
-    for (const { first, count } of state.space.discards ? pieces(volume) : []) {
+    for (const { first, count } of state.space.discards && mayRemove(volume) ? pieces(volume) : []) {
       if (state.closing) break;
       yield op.punch(file, first * grain, count * grain);
       yield op.sleep(PIECE_MS);
@@ -154,7 +156,7 @@ function* pieces({ held, grain, grains }: Volume): Generator<{ first: number; co
 
 function rowsOf(state: State, volume: Volume): { rows: RowChange[]; files: PoolFile[] } {
   const rows: RowChange[] = [drop('volume', volume.id)];
-  const files = [dataFile(volume.row.file)];
+  const files = mayRemove(volume) ? [dataFile(volume.row.file)] : [];
   const bitmaps = volume.epochs.map((e) => e.bitmap.id);
   if (volume.held !== null) bitmaps.push(volume.held.id);
   for (const e of volume.epochs) rows.push(drop('epoch', e.row.id));

@@ -137,6 +137,25 @@ describe('A volume whose data file is short', () => {
     }
   });
 
+  it('leaves the file as it was found when it is deleted or gets another one: it may be of another volume', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      const { files } = made.world.disk;
+      for (const name of ['deleted', 'renewed']) made.volume(name, GRAINS, 3);
+      const paths = ['deleted', 'renewed'].map((name) => made.found(name).file.path);
+      made.findShort('deleted', 'renewed');
+      const seen = () =>
+        paths.map((path) => [files.get(path)?.durableBlocks, files.get(path)?.unflushedBlocks]);
+      const before = structuredClone(seen());
+      made.map('m', 'x', 'renewed');
+      made.world.run('start', made.world.core.startMappings(['m']));
+      made.world.run('delete', made.world.core.deleteVolume('deleted'));
+      made.world.runner.runFor(LONG_MS);
+      assert.notEqual(made.found('renewed').file.path, paths[1]);
+      assert.deepEqual(seen(), before, `seed ${seed}`);
+    }
+  });
+
   it('found by a scrub, gives its snapshot no zeros in the background', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const made = pool(seed);
