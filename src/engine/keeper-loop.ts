@@ -91,7 +91,9 @@ export class KeeperLoop {
       if (packet === 'closed') this.hangUp(fd);
       else {
         fds = packet.fds;
-        sendPacket(fd, this.answer(fd, packet));
+        const answer = this.answer(fd, packet);
+        fds = []; // held from here on, also when who sent them cannot be told any more
+        sendPacket(fd, answer);
       }
     } catch (error) {
       for (const each of fds) closeDescriptor(each);

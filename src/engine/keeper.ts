@@ -32,8 +32,9 @@ export class Keeper {
   private failure: string | undefined;
   private stopping = false;
 
-  static async start(socketPath: string): Promise<Keeper> {
-    const keeper = new Keeper(socketPath);
+  /** `thread` is another file than the keeper's own in tests. */
+  static async start(socketPath: string, thread = THREAD): Promise<Keeper> {
+    const keeper = new Keeper(socketPath, thread);
     await keeper.listening.promise;
     return keeper;
   }
@@ -41,8 +42,8 @@ export class Keeper {
   private readonly listening = Promise.withResolvers<void>();
   private readonly ended = Promise.withResolvers<void>();
 
-  private constructor(socketPath: string) {
-    this.worker = new Worker(THREAD, { workerData: { socketPath } });
+  private constructor(socketPath: string, thread: URL) {
+    this.worker = new Worker(thread, { workerData: { socketPath } });
     this.worker.on('message', (message: FromKeeperThread) => this.receive(message));
     this.worker.on('error', (error) => this.fail(String((error as Error).stack ?? error)));
     this.worker.on('exit', () => {
@@ -85,8 +86,9 @@ export class Keeper {
         this.listening.resolve();
         break;
       case 'failed':
-        this.stopping = true;
         this.listening.reject(new FlashCopyError(message.code as ErrorCode, message.message));
+        this.fail(message.message);
+        this.stopping = true; // its exit says no more than this
         break;
       case 'state':
         this.state = message.state;
@@ -99,6 +101,7 @@ export class Keeper {
 
   private fail(reason: string): void {
     this.failure = reason;
+    this.state = []; // nobody can get them from it any more
     log.error('keeper failed', { reason });
     this.listening.reject(new FlashCopyError('Internal', `The keeper could not start: ${reason}`));
   }
