@@ -1,8 +1,8 @@
 /**
  * A supervisor's way to the keeper: gets back what a former supervisor left there, and keeps a copy of its own there.
  *
- * The link is made again whenever the keeper was started again. `kept` says that the keeper held the copy when it was
- * last looked at; whoever is about to rely on it asks `confirm`. Nothing here blocks, and nothing here fails: without a
+ * The link is made again whenever the keeper was started again. `kept` says that the keeper has said that it holds the copy,
+ * and lived when it was last looked at; whoever is about to rely on it asks `confirm`. Nothing here blocks, and nothing here fails: without a
  * keeper an engine runs as it would without the option.
  */
 import fs from 'node:fs';
@@ -34,6 +34,8 @@ export class KeeperLink {
   private readonly key: string;
   private readonly turns = new Turns<string>();
   private fd: number | undefined;
+  /** The keeper's word, over this connection, that it holds the copy. */
+  private said = false;
   private copy: { held: Held; descriptors: Descriptors } | undefined;
   private timer: NodeJS.Timeout | undefined;
   private complained = '';
@@ -47,7 +49,7 @@ export class KeeperLink {
   }
 
   get kept(): boolean {
-    return this.fd !== undefined;
+    return this.said;
   }
 
   /** What a former supervisor of this pool left, if its connection lives and its mount is where it was. */
@@ -103,6 +105,7 @@ export class KeeperLink {
     clearTimeout(this.timer);
     if (this.fd !== undefined) closeDescriptor(this.fd);
     this.fd = undefined;
+    this.said = false;
   }
 
   private async look(): Promise<void> {
@@ -133,6 +136,7 @@ export class KeeperLink {
       const { message } = await exchange(this.fd, { kind: 'hold', held }, fds);
       if (message.kind === 'refused') throw new FlashCopyError('WrongState', message.reason);
       this.complained = '';
+      this.said = true;
       if (known) return;
       log.info('the keeper holds a copy of the descriptors', { keeper: this.socketPath });
       this.onChange(true);
@@ -142,10 +146,11 @@ export class KeeperLink {
   }
 
   private lose(reason: string): void {
-    const had = this.fd;
-    if (had !== undefined) closeDescriptor(had);
+    const known = this.kept;
+    if (this.fd !== undefined) closeDescriptor(this.fd);
     this.fd = undefined;
-    if (had !== undefined) this.onChange(false);
+    this.said = false;
+    if (known) this.onChange(false);
     if (this.complained === reason) return;
     this.complained = reason;
     const message = 'no keeper holds a copy of the descriptors: host I/O fails if this supervisor ends';

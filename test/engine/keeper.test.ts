@@ -5,14 +5,23 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { type FromKeeperThread, Keeper } from '../../src/engine/keeper.ts';
+import { KeeperLink } from '../../src/engine/keeper-link.ts';
 import { KeeperLoop } from '../../src/engine/keeper-loop.ts';
 import { type FromKeeper, packed, type ToKeeper, unpacked } from '../../src/engine/keeper-messages.ts';
-import { unmountLazily } from '../../src/engine/run-dir.ts';
+import { lockPool } from '../../src/engine/pool-lock.ts';
+import { runDirOf, unmountLazily } from '../../src/engine/run-dir.ts';
 import { closeDescriptor } from '../../src/sys/libc.ts';
 import { mountFuse, openFuseDevice } from '../../src/sys/mount.ts';
 import { createSharedMemory } from '../../src/sys/shm.ts';
-import { connectPackets, receivePacket, sendPacket } from '../../src/sys/unix-socket.ts';
+import {
+  acceptPackets,
+  connectPackets,
+  listenPackets,
+  receivePacket,
+  sendPacket,
+} from '../../src/sys/unix-socket.ts';
 import { Cleanup } from '../support/cleanup.ts';
+import { until } from '../support/commands.ts';
 
 describe('the keeper of descriptors', () => {
   let dir: string;
@@ -99,5 +108,28 @@ describe('the keeper of descriptors', () => {
     await keeper.stop();
     assert.throws(() => keeper.check(), /The keeper has failed: what nobody expects/);
     assert.deepEqual(keeper.held, []);
+  });
+
+  it('is believed to hold a copy when it has said so, not while it has yet to answer', async () => {
+    const poolDir = path.join(dir, 'pool');
+    fs.mkdirSync(poolDir);
+    const lock = lockPool(poolDir);
+    const listening = listenPackets(socket);
+    const link = new KeeperLink(socket, { dir: poolDir, logBytes: 0, lock });
+    const [fuseFd, shmFd] = descriptorsOf('first');
+    const changes: boolean[] = [];
+    const keeping = link.keep({ fuseFd: fuseFd!, shmFd: shmFd! }, runDirOf(poolDir, dir), (kept) =>
+      changes.push(kept),
+    );
+    const connection = await until('it connects', () => acceptPackets(listening));
+    sendPacket(connection, { text: packed({ kind: 'done' }), fds: [] });
+    await keeping;
+    assert.deepEqual([link.kept, changes], [true, [true]]);
+    // From here on it is paused: who connects is not refused, and nobody answers.
+    assert.equal(await link.confirm(), false);
+    assert.deepEqual([link.kept, changes], [false, [true, false]]);
+    link.stop();
+    for (const fd of [connection, listening]) closeDescriptor(fd);
+    lock.release();
   });
 });
