@@ -124,7 +124,6 @@ export class DataLoop {
     }
     this.driver = new RingDriver(this.ring, {
       poolDir: start.poolDir,
-      fence: start.shmSurvived,
       commit: (io) => this.commit(io),
     });
     this.runner = new Runner(this.driver);

@@ -3,7 +3,8 @@
  *
  * A write that the kernel has accepted is carried out though its process is killed, and a bad disk may take seconds for it.
  * It must not land on a newer one that was flushed since (B2, B5). So whoever opens a file passes here first, whatever is
- * to be done with it: nothing is read from it, written to it or flushed before it has all that was under way.
+ * to be done with it: nothing is read from it, written to it or flushed before it has all that was under way. At every start,
+ * because none can know how the last engine ended: it may have been killed with its supervisor.
  *
  * At the first opening is early enough, because nothing can be overtaken in a file that nobody uses, and it costs a start
  * nothing: a file takes some 20 microseconds.

@@ -4,8 +4,8 @@
  *
  * Closing needs no flush before: fdatasync through a later descriptor reaches what was written through an earlier one.
  *
- * After the death of a former engine the kernel may still be carrying out the last writes it had accepted. With `fence`
- * the first opening of each file waits for those, so that none of them can land on top of a newer write: see fence.ts.
+ * After the death of a former engine the kernel may still be carrying out the last writes it had accepted. The first
+ * opening of each file waits for those, so that none of them can land on top of a newer write: see fence.ts.
  */
 import { closeSync, constants, openSync } from 'node:fs';
 import path from 'node:path';
@@ -20,7 +20,7 @@ const EMFILE = 24;
 export class FileTable {
   readonly poolDir: string;
   private readonly openMax: number;
-  private readonly fence: Fence | null;
+  private readonly fence = new Fence();
   /** By descriptor: who has it, and when it was used last, in uses of any file. */
   private readonly owners: (PoolFile | undefined)[] = [];
   private readonly usedAt: number[] = [];
@@ -32,10 +32,9 @@ export class FileTable {
   private readonly awaited = new Map<string, (() => void)[]>();
   private readonly directories = new Map<string, number>();
 
-  constructor(poolDir: string, options: { fence: boolean; openMax?: number }) {
+  constructor(poolDir: string, openMax = OPEN_MAX) {
     this.poolDir = poolDir;
-    this.openMax = options.openMax ?? OPEN_MAX;
-    this.fence = options.fence ? new Fence() : null;
+    this.openMax = openMax;
   }
 
   pathOf(file: PoolFile): string {
@@ -47,7 +46,7 @@ export class FileTable {
     if (file.fd < 0) {
       const fd = this.openAs(file, O_RDWR | O_DIRECT);
       try {
-        this.fence?.pass(fd, file.path);
+        this.fence.pass(fd, file.path);
       } catch (error) {
         closeSync(fd);
         throw error;
@@ -61,7 +60,7 @@ export class FileTable {
   create(file: PoolFile): number {
     assert(file.fd < 0, `${file.path} is created anew with no I/O under way on the old one`);
     const fd = this.openAs(file, O_RDWR | O_DIRECT | O_CREAT | O_EXCL);
-    this.fence?.created(file.path);
+    this.fence.created(file.path);
     this.keep(file, fd);
     this.usedAt[fd] = ++this.uses;
     return fd;
@@ -85,7 +84,7 @@ export class FileTable {
    * to free its space, and host I/O waits for that.
    */
   forget(path: string, closed: () => void): boolean {
-    this.fence?.removed(path);
+    this.fence.removed(path);
     for (const file of this.named.get(path) ?? []) if (file.busy === 0) this.close(file);
     if (!this.named.has(path)) return true;
     const waiting = this.awaited.get(path);

@@ -32,8 +32,6 @@ const BITMAPS = 'bitmaps/';
 
 export type RingDriverOptions = {
   poolDir: string;
-  /** A former engine process may have left writes behind: see Fence. */
-  fence: boolean;
   openMax?: number;
   /** Starts a commit; whoever carries it out calls `runner.complete`. */
   commit: (io: IoOp) => void;
@@ -50,7 +48,7 @@ export class RingDriver implements Driver {
 
   constructor(ring: Ring, options: RingDriverOptions) {
     this.ring = ring;
-    this.files = new FileTable(options.poolDir, options);
+    this.files = new FileTable(options.poolDir, options.openMax);
     this.reserve = new Reserve(options.poolDir);
     this.commit = options.commit;
   }

@@ -55,7 +55,7 @@ for (const kind of ['ext4', 'xfs'] as const) {
     function nextEngine(file: PoolFile, text: string): void {
       const ring = new Ring();
       const commit = () => assert.fail('nothing is committed');
-      const driver = new RingDriver(ring, { poolDir: dir, fence: true, commit });
+      const driver = new RingDriver(ring, { poolDir: dir, commit });
       const runner = new Runner(driver);
       driver.runner = runner;
       block.bytes.set(tagSector(text), SECTOR);

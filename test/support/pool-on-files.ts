@@ -57,7 +57,6 @@ export class PoolOnFiles {
     this.catalog = catalog;
     this.#driver = new RingDriver(this.#ring, {
       poolDir: dir,
-      fence: false,
       commit: (io) => {
         let result = 0;
         try {
