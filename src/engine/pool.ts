@@ -47,7 +47,7 @@ export function openPool(asked: string, logBytes?: number): Pool {
   try {
     const dir = fs.realpathSync(asked);
     checkOurs(dir);
-    checkFilesystem(dir);
+    tryFilesystem(dir);
     const lock = lockPool(dir);
     try {
       return { dir, logBytes: prepare(dir, logBytes), lock };
@@ -90,6 +90,17 @@ function checkOurs(dir: string): void {
     `it holds files that are no pool's (${strangers.slice(0, 3).join(', ')})`,
     'Choose an empty directory, or one that does not exist.',
   );
+}
+
+/** A pool that was made was tried then, and on a full disk it lives on its reserve. */
+function tryFilesystem(dir: string): void {
+  try {
+    checkFilesystem(dir);
+  } catch (error) {
+    const isFull = error instanceof FlashCopyError && error.code === 'OutOfSpace';
+    if (!isFull || !fs.existsSync(path.join(dir, 'catalog.db'))) throw error;
+    log.warn('the disk is full: what the pool needs of it is not tried', { pool: dir });
+  }
 }
 
 /** Makes what a pool consists of, where it is missing. The catalog comes last, by whoever opens it. */

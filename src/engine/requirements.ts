@@ -5,7 +5,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { errnoName, FlashCopyError } from '../base/errors.ts';
+import { ENOSPC, errnoName, FlashCopyError } from '../base/errors.ts';
 import { mapPrivate } from '../sys/libc.ts';
 import { type Mount, mounts } from '../sys/mount.ts';
 import { Ring } from '../sys/ring.ts';
@@ -48,7 +48,10 @@ function checkDevice(file: string, module: string): void {
   }
 }
 
-/** What is written to a file must reach the disk from our memory, and a part of a file must be given back. */
+/**
+ * What is written to a file must reach the disk from our memory, and a part of a file must be given back. A full disk is
+ * OutOfSpace: nothing can be tried on it.
+ */
 export function checkFilesystem(dir: string): void {
   const type = mountOf(dir)?.type ?? 'unknown';
   if (type === FUSE_TYPE) {
@@ -62,6 +65,7 @@ export function checkFilesystem(dir: string): void {
     fs.rmSync(file, { force: true });
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'EINVAL') throw noDirectIo(dir, type);
+    if (code === 'ENOSPC') throw full(dir);
     throw unsuitable(
       dir,
       `no file can be made in it (${message})`,
@@ -91,8 +95,11 @@ function tryFile(dir: string, type: string, fd: number): void {
   const io = new Trial();
   try {
     // The second page, so that alignment to more than 4096 bytes shows as well.
-    if (io.write(fd, page.address, PAGE) !== PAGE) throw noDirectIo(dir, type);
+    const written = io.write(fd, page.address, PAGE);
+    if (written === -ENOSPC) throw full(dir);
+    if (written !== PAGE) throw noDirectIo(dir, type);
     const punched = io.punch(fd, PAGE);
+    if (punched === -ENOSPC) throw full(dir);
     const blank = punched === 0 && io.read(fd, page.address, PAGE) === PAGE && isZero(page.buffer);
     if (blank) return;
     throw unsuitable(
@@ -153,6 +160,10 @@ function noDirectIo(dir: string, type: string): FlashCopyError {
     `its filesystem (${type}) has no direct I/O (O_DIRECT) at 4096 bytes`,
     'Use ext4, XFS or btrfs on a disk whose sectors are at most 4096 bytes.',
   );
+}
+
+function full(dir: string): FlashCopyError {
+  return new FlashCopyError('OutOfSpace', `The filesystem of ${dir} is full. Free some space.`);
 }
 
 function unsuitable(dir: string, found: string, what: string): FlashCopyError {

@@ -108,6 +108,34 @@ describe('pool', () => {
     }
   });
 
+  it('is opened on a full disk when it was made before, and is not made there', () => {
+    const mnt = path.join(base, 'mnt');
+    const pool = path.join(mnt, 'pool');
+    fs.mkdirSync(mnt);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=10m', 'flashcopy-test', mnt]);
+    try {
+      open(LOG, pool);
+      fs.writeFileSync(path.join(pool, 'catalog.db'), '');
+      const fd = fs.openSync(path.join(mnt, 'filler'), 'w');
+      assert.throws(() => {
+        for (;;) fs.writeSync(fd, Buffer.alloc(4096));
+      }, /ENOSPC/);
+      fs.closeSync(fd);
+      assert.equal(open(undefined, pool).logBytes, LOG);
+      assert.deepEqual(fs.readdirSync(pool).sort(), [
+        'bitmaps',
+        'catalog.db',
+        'engine.lock',
+        'log',
+        'volumes',
+      ]);
+      assert.throws(() => open(LOG, path.join(mnt, 'other')), failsWith('OutOfSpace', /is full/));
+      assert.deepEqual(fs.readdirSync(mnt).sort(), ['filler', 'pool']);
+    } finally {
+      execFileSync('umount', [mnt]);
+    }
+  });
+
   it('has one holder at a time', () => {
     const first = openPool(dir, LOG);
     try {

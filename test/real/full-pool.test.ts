@@ -160,6 +160,7 @@ for (const kind of ['ext4', 'xfs'] as const) {
       });
       const sum = await checksum(device, DATA_BYTES);
       await suite.standalone.stop();
+      await disk.fillUp(); // that gave space back
       await suite.start(disk.pool);
       const again = await suite.engine.attachVolume('thick');
       assert.equal(await checksum(again, DATA_BYTES), sum);
