@@ -1,7 +1,7 @@
 /** A checkpoint beside a commit that changes rows of bitmaps and fails for want of space. What the log had is kept until it is at its place. */
 import assert from 'node:assert/strict';
 import { ENOSPC } from '../../src/base/errors.ts';
-import { op, type Plan } from '../../src/core/ops.ts';
+import type { Plan } from '../../src/core/ops.ts';
 import { BLOCK } from '../sim/sim-file.ts';
 import { SmallPool } from '../sim/small-pool.ts';
 
@@ -20,14 +20,6 @@ function eachPool(play: (pool: SmallPool, seed: number) => void): void {
 const plainClone = ({ world }: SmallPool, name: string): void =>
   void world.run(name, world.core.cloneVolume('v', { name, sizeBytes: 0, copyRate: 0 }));
 
-/** Time does not jump to the end of what is slow, or late. */
-function tick({ world }: SmallPool): void {
-  const ticks = function* (): Plan<void> {
-    for (let ms = 0; ms < 1000; ms++) yield op.sleep(1);
-  };
-  world.runner.spawn(ticks(), () => {});
-}
-
 /** A commit of `plan` fails, after `skip` others, and late. */
 function failLate({ world }: SmallPool, plan: Plan<unknown>, skip: number): void {
   const { disk, runner } = world;
@@ -38,7 +30,7 @@ function failLate({ world }: SmallPool, plan: Plan<unknown>, skip: number): void
 
 /** A checkpoint that is begun meanwhile goes on as far as it can. */
 function failBesideCheckpoint(pool: SmallPool, plan: Plan<unknown>, skip = 0): void {
-  tick(pool);
+  pool.tick();
   failLate(pool, plan, skip);
   pool.emptyLog();
 }
@@ -55,7 +47,7 @@ describe('A checkpoint beside a commit that fails', () => {
       pool.write('busy', 0, 5);
       const { path } = pool.found('busy').file;
       disk.slowFlushes.add(path);
-      tick(pool);
+      pool.tick();
       pool.world.checkpoint();
       // It has filled t's file, which a sync would keep it from.
       runner.runUntil(() => disk.isUnderWay('flush', path));

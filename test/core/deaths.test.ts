@@ -15,7 +15,7 @@ import { SmallPool } from '../sim/small-pool.ts';
 const SEEDS = 20;
 const GROWN = 8 * BLOCK;
 /** Histories that found something where the sources were not flushed. */
-const HISTORIES = [11, 260, 286];
+const HISTORIES = [478, 684, 695];
 const UNKEPT_CHAINED: Shape = { ...CHAINED, crashes: [0.05], wordsLost: 0.4 };
 
 /** The process dies when the growth of `name` is durable; whether that was before memory followed. */

@@ -39,12 +39,12 @@ export class CutPool extends SmallPool {
 }
 
 /** With a volume `v` of one block, which shows 1, and an incremental copy `c` of it. */
-const history = (name: string, play: (pool: CutPool) => void): PoolHistory =>
+const history = (name: string, play: (pool: CutPool, seed: number) => void): PoolHistory =>
   poolHistory(name, (seed) => {
     const pool = new CutPool(seed);
     pool.volume('v', 1, 1);
     pool.clone('c', 'v');
-    play(pool);
+    play(pool, seed);
   });
 
 /** `ask`: makes a cut of `v` that `copy` shows. */
@@ -54,6 +54,30 @@ const again = (what: string, copy: string, ask: (pool: CutPool) => Plan<unknown>
     pool.world.run('again', ask(pool));
     pool.afterPowerLoss(copy);
   });
+
+/** Where a sync of `c` is when the host's flush of `v` fails. The process dies soon: what was not told is not told later either. */
+function failAndDie(pool: CutPool, seed: number, isThere: (path: string) => boolean): void {
+  const { core, disk, runner } = pool.world;
+  const v = pool.found('v');
+  const { path } = v.file;
+  pool.write('v', 0, 2);
+  pool.tick();
+  disk.slowFlushes.add(path);
+  let told: unknown = 'not yet';
+  runner.call('sync', core.syncMapping('c', 'request-1'), (error) => {
+    told = error;
+  });
+  runner.runUntil(() => isThere(path));
+  disk.slowFlushes.clear();
+  disk.faults.push({ kinds: ['flush'], path: new RegExp(path), errno: EIO, times: 1 });
+  runner.call('flush', core.flush(v), () => {});
+  runner.runUntil(() => v.offline !== '');
+  for (let step = seed % 8; step > 0; step--) runner.advance();
+  if (told === null) return; // its own flush came before
+  pool.world.processDeath();
+  pool.world.open();
+  assert.throws(() => pool.world.run('again', pool.world.core.syncMapping('c', 'request-1')), /offline/);
+}
 
 export const CUT_HISTORIES: readonly PoolHistory[] = [
   history('a snapshot is made of a copy whose sync is not told', (pool) => {
@@ -91,6 +115,13 @@ export const CUT_HISTORIES: readonly PoolHistory[] = [
   again('a snapshot', 's', (pool) => pool.snapshotOf('v', 's')),
   again('a clone', 'd', ({ world }) => world.core.cloneVolume('v', { name: 'd', sizeBytes: 0, copyRate: 0 })),
   again('a sync', 'c', ({ world }) => world.core.syncMapping('c', 'request-1')),
+
+  history('a sync is not told and its source cannot be flushed, and the process dies', (pool, seed) =>
+    failAndDie(pool, seed, (path) => pool.world.disk.isUnderWay('flush', path)),
+  ),
+  history('a sync is being made and its source cannot be flushed, and the process dies', (pool, seed) =>
+    failAndDie(pool, seed, () => JSON.stringify(pool.world.disk.nextCommit).includes('request-1')),
+  ),
 
   poolHistory('the source of a start that is not told is stopped, and the process dies', (seed) => {
     const pool = new CutPool(seed);

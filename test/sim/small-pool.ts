@@ -1,4 +1,5 @@
 /** A pool on the simulated machine for written-out cases: volumes of small grains that hold one byte each, again and again. */
+import { op, type Plan } from '../../src/core/ops.ts';
 import { LOG_BYTES_MIN } from '../../src/core/undo-log.ts';
 import type { Volume } from '../../src/core/volume.ts';
 import { Random } from './random.ts';
@@ -78,6 +79,14 @@ export class SmallPool {
   emptyLog(): void {
     this.world.checkpoint();
     this.awaitEmptyLog();
+  }
+
+  /** For a second time goes on in small steps, and does not jump to the end of what is slow. */
+  tick(): void {
+    const ticks = function* (): Plan<void> {
+      for (let ms = 0; ms < 1000; ms++) yield op.sleep(1);
+    };
+    this.world.runner.spawn(ticks(), () => {});
   }
 
   /** A checkpoint that was begun is over. */
