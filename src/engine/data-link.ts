@@ -74,7 +74,7 @@ export class DataLink {
     });
   }
 
-  /** Ends all I/O, with a durable checkpoint. */
+  /** Ends all I/O, with a durable checkpoint. Asked for once. */
   stop(): Promise<void> {
     if (!this.ended) this.post({ kind: 'stop' });
     return this.end.promise;

@@ -50,6 +50,7 @@ export class EngineProcess {
   private readonly watchers = new Watchers();
   private readonly turns = new Turns<number>();
   private stopping = false;
+  private closing: Promise<{ users: string[] }> | undefined;
 
   /** Recovers the pool; host I/O is served when it returns. `died`: the data thread ended by itself. */
   static async start(
@@ -88,15 +89,23 @@ export class EngineProcess {
   /**
    * Detaches what is not in use, ends all I/O and makes it durable. While a volume is in use it refuses; not when it is
    * forced, nor on a handover: then the next engine goes on with all devices as they are. `users`: what is in use.
+   *
+   * May be asked again: what closes already comes to its one end, and is asked for no device any more.
    */
   async stop(forced: boolean, handover: boolean): Promise<{ users: string[] }> {
     this.stopping = true; // nothing is attached from here on
     await this.turns.idle();
+    if (this.closing !== undefined) return this.closing;
     const users = await this.detachAll(forced);
     if (users.length > 0 && !handover) {
       this.stopping = false;
       return { users };
     }
+    this.closing ??= this.close(users);
+    return this.closing;
+  }
+
+  private async close(users: string[]): Promise<{ users: string[] }> {
     await this.data.stop();
     this.catalog.close();
     return { users };
