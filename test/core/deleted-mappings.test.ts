@@ -1,6 +1,7 @@
 /** Mappings that are deleted: what their targets have after it, and those who read through them; also where it is cut off. */
 import assert from 'node:assert/strict';
 import { EIO, ENOSPC } from '../../src/base/errors.ts';
+import { END_HISTORIES } from '../sim/end-histories.ts';
 import { BLOCK, SimFile } from '../sim/sim-file.ts';
 import { POOL } from '../sim/sim-world.ts';
 import { SmallPool } from '../sim/small-pool.ts';
@@ -283,4 +284,11 @@ describe('A mapping that is suspended while a data file is not there', () => {
       assert.equal(shown(pool, 't'), '21111111', `seed ${seed}`);
     }
   });
+});
+
+describe('When a mapping is deleted,', () => {
+  for (const { name, play } of END_HISTORIES)
+    it(name, () => {
+      for (let seed = 1; seed <= SEEDS; seed++) play(seed);
+    });
 });

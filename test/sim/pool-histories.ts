@@ -1,5 +1,6 @@
 /** All of these histories, by name. */
 import { CUT_HISTORIES } from './cut-histories.ts';
+import { END_HISTORIES } from './end-histories.ts';
 import { FAULT_HISTORIES } from './fault-histories.ts';
 import type { PoolHistory } from './pool-history.ts';
 import { START_HISTORIES } from './start-histories.ts';
@@ -8,6 +9,7 @@ export const POOL_HISTORIES: readonly PoolHistory[] = [
   ...FAULT_HISTORIES,
   ...CUT_HISTORIES,
   ...START_HISTORIES,
+  ...END_HISTORIES,
 ];
 
 export function poolHistoryNamed(name: string): PoolHistory {
