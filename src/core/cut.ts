@@ -19,7 +19,7 @@ import type { RangeLock } from './locks.ts';
 import { loseCuts, setMended, setOffline } from './offline.ts';
 import { op, type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
 import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
-import { type Cutting, drop, put, removeFiles, type State } from './state.ts';
+import { drop, put, removeFiles, type State } from './state.ts';
 import { dataFile, type Epoch, fileSize, Volume } from './volume.ts';
 
 /** A target is a new volume (`fresh`) with an empty file, or an existing one that takes over such a file; of `fileBytes`. */
@@ -113,15 +113,16 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<boole
     const draft: Draft = new Map();
     const prepared = members.map((m) => prepare(state, m, cutAt, draft));
     const rows = [...draft.values()].map((row) => put('volume', row));
-    const cuts = members.map(({ source, target }) => ({ source, held: draft.get(target)!.held! }));
-    yield* commitCuts(state, cuts, [...rows, ...prepared.flatMap((p) => p.rows)], () => {
-      // 4. In memory.
-      for (const [volume, row] of draft) volume.row = row;
-      for (const p of prepared) {
-        p.apply();
-        files.push(...p.files);
-      }
-    });
+    yield* state.commit([...rows, ...prepared.flatMap((p) => p.rows)]);
+    // 4. In memory.
+    state.counters.cuts++;
+    for (const [volume, row] of draft) volume.row = row;
+    for (const p of prepared) {
+      p.apply();
+      files.push(...p.files);
+    }
+    // Its flush has failed beside the commit.
+    for (const source of sources) if (source.unflushed) loseCuts(state, source);
   } finally {
     for (const [v, lock] of locks) v.locks.give(lock);
     for (const source of sources) source.adopting--;
@@ -130,27 +131,6 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<boole
   }
   yield* removeFiles(state, files);
   return false;
-}
-
-/** B3: where a flush of a source fails beside the commit, what the target shows is not durable, as after any other cut. */
-export function* commitCuts(
-  state: State,
-  cuts: Cutting[],
-  changes: RowChange[],
-  apply: () => void,
-): Plan<void> {
-  for (const cut of cuts) state.cutting.add(cut);
-  try {
-    yield* state.commit(changes);
-    state.counters.cuts++;
-    apply();
-    for (const { source } of cuts) if (source.unflushed) loseCuts(state, source);
-  } finally {
-    for (const cut of cuts) {
-      state.cutting.delete(cut);
-      state.unsaved.forget(cut.held);
-    }
-  }
 }
 
 /** It was made before the others had their turn, and the target may be larger by now. */

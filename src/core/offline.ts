@@ -51,15 +51,13 @@ export function flushFailed(state: State, volume: Volume, error: Error): void {
   state.log.onPressure();
 }
 
-/** B3: no flush of the source will make durable any more what its cuts show that are not told yet, nor those that are being made. */
+/** B3: no flush of the source will make durable any more what its cuts show that are not told yet. */
 export function loseCuts(state: State, source: Volume): void {
   for (const target of state.volumes.values()) {
     if (target.unflushedCut === 0 || target.row.source !== source.row.id) continue;
     target.unflushedCut = 0;
     setOffline(state, target, `what it shows could not be made durable: ${source.offline}`);
   }
-  // Should the process die before it learns that the cut is made.
-  for (const cut of state.cutting) if (cut.source === source) state.unsaved.foresee(cut.held);
 }
 
 /** At once in memory, in the catalog as soon as it takes it. */

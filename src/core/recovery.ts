@@ -52,15 +52,12 @@ export function* recover(state: State, input: OpenInput): Plan<Recovered> {
   buildTree(state, input, damage);
   yield* loadBits(state, warm, damage);
   const tail = yield* replayLog(state, warm, damage);
-  for (const id of state.unsaved.left()) damage.unsaved(state.volumes.get(id) ?? holderOf(state, id));
+  for (const id of state.unsaved.left()) damage.unsaved(state.volumes.get(id));
   const closed = state.engine.clean && state.log.records.length === 0;
   if (!closed) for (const v of state.volumes.values()) v.sparse = false;
   damage.suspendAll();
   return { warm, lost: damage.lost, tail };
 }
-
-const holderOf = (state: State, bitmap: number): Volume | undefined =>
-  [...state.volumes.values()].find(({ row }) => row.held === bitmap);
 
 /** Volumes, mappings and epochs as the rows say. */
 function buildTree(state: State, input: OpenInput, damage: Damage): void {

@@ -26,9 +26,6 @@ export type Ports = {
   logBytes: number;
 };
 
-/** `held`: the id of the FC bitmap that the target gets. */
-export type Cutting = { source: Volume; held: number };
-
 export class State {
   readonly runner: Runner;
   readonly memory: Memory;
@@ -63,8 +60,6 @@ export class State {
     lastPauseUs: 0,
   };
   readonly unsaved: Unsaved;
-  /** Cuts whose commit is under way. */
-  readonly cutting = new Set<Cutting>();
   /** Rows of volumes and mappings whose commit is under way. */
   private readonly submitted = new Set<RowChange>();
   private readonly ended = new Signal();

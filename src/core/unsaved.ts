@@ -2,8 +2,7 @@
  * Volumes that are offline, which the catalog does not say yet.
  *
  * Their ids are in the shared memory as well (B6): should the process die before the catalog has them, the next engine would
- * take a file whose flush failed for a whole one (B3). Beside them stand ids of FC bitmaps: of targets that would be offline if
- * the commit of their cut, which is under way, succeeds. Volumes and bitmaps have their ids from one counter.
+ * take a file whose flush failed for a whole one (B3).
  */
 import { type Arena, UNSAVED_ID } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
@@ -12,7 +11,7 @@ import type { Volume } from './volume.ts';
 const IDS = 2 ** 30;
 
 export class Unsaved {
-  /** Never written to a file. */
+  /** By volume id. Never written to a file. */
   readonly ids: Bitmap;
   private readonly volumes = new Set<Volume>();
 
@@ -37,15 +36,6 @@ export class Unsaved {
   delete(volume: Volume): void {
     this.volumes.delete(volume);
     this.ids.clearRange(volume.id, 1);
-  }
-
-  /** Until the cut that gives a volume this FC bitmap is made, or not. */
-  foresee(held: number): void {
-    this.ids.setRange(held, 1);
-  }
-
-  forget(held: number): void {
-    this.ids.clearRange(held, 1);
   }
 
   all(): Volume[] {

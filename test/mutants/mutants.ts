@@ -133,6 +133,24 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
+    what: 'a checkpoint does not wait for a commit that may fail and give a bitmap back',
+    file: 'checkpoint.ts',
+    find: 'while (yield* state.bitmaps.decided(bitmaps));',
+    replace: 'while (bitmaps.length < 0);',
+  },
+  {
+    what: 'a cut that is not told outlives the flush of its source that failed',
+    file: 'offline.ts',
+    find: '\n  loseCuts(state, volume);',
+    replace: '',
+  },
+  {
+    what: 'the next engine does not flush a source that is offline',
+    file: 'core.ts',
+    find: "v.suspended === '' && !v.unflushed",
+    replace: "v.offline === ''",
+  },
+  {
     what: 'a checkpoint names bits whose data was not flushed',
     file: 'checkpoint.ts',
     find: 'if (isFlushed) yield* flushData(state, job.volume);',

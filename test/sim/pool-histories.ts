@@ -1,4 +1,5 @@
 /** All of these histories, by name. */
+import { CHECKPOINT_HISTORIES } from './checkpoint-histories.ts';
 import { CUT_HISTORIES } from './cut-histories.ts';
 import { END_HISTORIES } from './end-histories.ts';
 import { FAULT_HISTORIES } from './fault-histories.ts';
@@ -8,6 +9,7 @@ import { START_HISTORIES } from './start-histories.ts';
 export const POOL_HISTORIES: readonly PoolHistory[] = [
   ...FAULT_HISTORIES,
   ...CUT_HISTORIES,
+  ...CHECKPOINT_HISTORIES,
   ...START_HISTORIES,
   ...END_HISTORIES,
 ];
