@@ -3,7 +3,7 @@ import { CHECKPOINT_HISTORIES } from '../sim/checkpoint-histories.ts';
 
 const SEEDS = 20;
 
-describe('Nothing is lost where there is', () => {
+describe('Nothing is lost beside a commit that fails:', () => {
   for (const { name, play } of CHECKPOINT_HISTORIES)
     it(name, () => {
       for (let seed = 1; seed <= SEEDS; seed++) play(seed);
