@@ -1,8 +1,8 @@
 /**
  * Who has a pool: an flock on engine.lock, which the kernel lets go when the last process that inherited it is gone.
  *
- * The file names its holder, so that a second engine can say who it is. A name counts only while the lock is held. A full
- * disk keeps nobody from holding it.
+ * The file names its holder, so that a second engine can say who it is. A name counts only while the lock is held. A disk
+ * that is full or broken keeps nobody from holding it.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -38,8 +38,8 @@ export function lockPool(dir: string): PoolLock {
     try {
       fs.writeSync(fd, `${pids.join(' ').padEnd(LINE_BYTES - 1)}\n`, 0);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-      log.warn('the pool is locked, and its disk is too full to say by whom', { file });
+      const message = 'the pool is locked, and by whom could not be written';
+      log.warn(message, { file, error: (error as Error).message });
     }
   };
   name([process.pid]);

@@ -8,7 +8,8 @@
  *   supervisor (pool lock, /dev/fuse, memfd, mount)
  *     `- engine process (inherits 3 = /dev/fuse, 4 = memfd, 5 = pool lock), started again whenever it dies
  *
- * An engine that cannot start the first time is not started again: what is wrong is told, and nothing is left behind.
+ * An engine that cannot start the first time is not started again: what is wrong is told, and nothing is left behind. Once
+ * one has served, whatever keeps the next from starting is tried again and again: host I/O waits for it.
  *
  * With a keeper (keeper-loop.ts) a copy of the descriptors is in a process outside. Then the supervisor itself may die: the
  * next one goes on with that copy. And it may stop while volumes are in use, for an upgrade: mount, devices and copy are
@@ -151,7 +152,7 @@ class Supervisor {
     const backoff = new Backoff();
     for (let lives = 0; ; lives += 1) {
       const bornAt = Date.now();
-      const { served, code, signal, failed } = await this.live(this.adopted || lives > 0);
+      const { served, code, signal, failed } = await this.live(this.adopted || lives > 0).catch(unborn);
       if (this.handedOver && (await this.link?.confirm()) !== true) this.takeBack();
       else if (this.forced || (this.stopAsked && code === 0)) {
         const { forced, handedOver } = this;
@@ -171,21 +172,17 @@ class Supervisor {
     }
   }
 
-  /** One life of an engine process, from its start to its end. */
+  /** One life of an engine process, from its start to its end. Fails if there was none: nothing is left of it then. */
   private live(shmSurvived: boolean): Promise<Ended> {
-    const [program, ...args] = this.options.child;
-    const { fuseFd, shmFd } = this.descriptors;
-    const child = spawn(program!, args, {
-      stdio: ['ignore', 'inherit', 'inherit', fuseFd, shmFd, this.pool.lock.fd, 'ipc'],
-      // A Ctrl-C in the terminal is for the supervisor, which asks the engine in its own way.
-      detached: true,
-      // Host I/O waits while an engine starts: it does not translate its sources anew each time.
-      env: { NODE_COMPILE_CACHE: this.dirs.cacheDir, ...process.env },
-    });
-    this.child = child;
     let failed: FlashCopyError | undefined;
     return new Promise((resolve, reject) => {
-      child.on('error', reject);
+      const child = this.spawn();
+      child.on('error', (error) => {
+        if (child.pid === undefined) reject(error);
+        else log.warn('engine process could not be signalled', { error: error.message });
+      });
+      if (child.pid === undefined) return; // 'error' tells why
+      this.child = child;
       child.on('exit', (code, signal) => {
         this.child = undefined;
         this.pool.lock.name([process.pid]);
@@ -197,11 +194,35 @@ class Supervisor {
           failed = new FlashCopyError(message.code as 'Internal', message.message);
         else this.receive(message);
       });
-      if (child.pid === undefined) return; // 'error' tells why
-      this.pool.lock.name([process.pid, child.pid]);
-      fs.writeFileSync(this.dirs.pidFile, `${child.pid}\n`);
       this.tell({ kind: 'start', start: this.startOf(shmSurvived) });
+      this.pool.lock.name([process.pid, child.pid]);
+      this.writePid(child.pid);
     });
+  }
+
+  private spawn(): ChildProcess {
+    const [program, ...args] = this.options.child;
+    const { fuseFd, shmFd } = this.descriptors;
+    return spawn(program!, args, {
+      stdio: ['ignore', 'inherit', 'inherit', fuseFd, shmFd, this.pool.lock.fd, 'ipc'],
+      // A Ctrl-C in the terminal is for the supervisor, which asks the engine in its own way.
+      detached: true,
+      // Host I/O waits while an engine starts: it does not translate its sources anew each time.
+      env: { NODE_COMPILE_CACHE: this.dirs.cacheDir, ...process.env },
+    });
+  }
+
+  /** For people: an engine that lives without is as good. */
+  private writePid(pid: number): void {
+    try {
+      fs.writeFileSync(this.dirs.pidFile, `${pid}\n`);
+    } catch (error) {
+      const { pidFile: file } = this.dirs;
+      log.warn('the pid of the engine process could not be written', {
+        file,
+        error: (error as Error).message,
+      });
+    }
   }
 
   private startOf(shmSurvived: boolean): EngineStart {
@@ -294,6 +315,12 @@ class Supervisor {
       };
     });
   }
+}
+
+/** A program that is not there, or no memory for a process: as an engine that could not start. */
+function unborn(error: Error): Ended {
+  const message = `The engine process could not be started: ${error.message}.`;
+  return { served: false, code: null, signal: null, failed: new FlashCopyError('Internal', message) };
 }
 
 function cannotStart(reason: string): FlashCopyError {

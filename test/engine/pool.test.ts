@@ -136,6 +136,11 @@ describe('pool', () => {
     }
   });
 
+  it('does without the name of its holder where that cannot be written any more', () => {
+    const { lock } = open(LOG); // and closed: what is written fails
+    assert.doesNotThrow(() => lock.name([process.pid]));
+  });
+
   it('has one holder at a time', () => {
     const first = openPool(dir, LOG);
     try {

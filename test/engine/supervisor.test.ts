@@ -20,9 +20,9 @@ class Supervisor {
   /** And everything that it and its engine wrote has been read: the exit code. */
   readonly ended: Promise<number | string | null>;
 
-  constructor(dir: string, mode: string) {
+  constructor(dir: string, mode: string, program: string) {
     const script = path.resolve('test/support/run-supervisor.ts');
-    const args = [script, path.join(dir, 'pool'), path.join(dir, 'run'), mode];
+    const args = [script, path.join(dir, 'pool'), path.join(dir, 'run'), mode, program];
     this.process = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let rest = '';
     this.process.stdout!.setEncoding('utf8').on('data', (text: string) => {
@@ -81,8 +81,8 @@ describe('supervisor', function () {
 
   const ourMounts = () => mounts().filter(({ directory }) => directory.startsWith(dir));
   const run = () => runDirOf(path.join(dir, 'pool'), path.join(dir, 'run'));
-  const start = (mode: string) => {
-    const supervisor = new Supervisor(dir, mode);
+  const start = (mode: string, program = process.execPath) => {
+    const supervisor = new Supervisor(dir, mode, program);
     started.push(supervisor);
     return supervisor;
   };
@@ -134,6 +134,43 @@ describe('supervisor', function () {
       lives: { restarts: number; last: Line };
     };
     assert.deepEqual([lives.restarts, lives.last['reason']], [5, 'SIGKILL']);
+    supervisor.process.kill('SIGTERM');
+    assert.equal(await supervisor.ended, 0);
+  });
+
+  it('starts an engine again when its program is there again, and tries until then', async () => {
+    const program = path.join(dir, 'node');
+    fs.symlinkSync(process.execPath, program);
+    const supervisor = start('serve', program);
+    await ready(supervisor);
+    fs.rmSync(program);
+    process.kill(supervisor.having('runs')[0]!['pid'] as number, 'SIGKILL');
+    await supervisor.until(() =>
+      supervisor.logged(/engine died.*ENOENT.*"delayMs":250|"delayMs":250.*ENOENT/),
+    );
+    assert.ok(mountAt(run().mountDir));
+    fs.symlinkSync(process.execPath, program);
+    await ready(supervisor, 2);
+    supervisor.process.kill('SIGTERM');
+    assert.equal(await supervisor.ended, 0);
+  });
+
+  it('says why an engine cannot be started whose program was never there, and leaves nothing', async () => {
+    const supervisor = start('serve', path.join(dir, 'nothing'));
+    assert.equal(await supervisor.ended, 1);
+    assert.match(supervisor.stderr, /^Internal: The engine process could not be started: .*ENOENT/m);
+    assert.ok(!fs.existsSync(run().dir));
+  });
+
+  it('starts an engine again when its pid cannot be written down', async () => {
+    const supervisor = start('serve');
+    await ready(supervisor);
+    // Where nothing can be written, as when the disk is full.
+    fs.rmSync(run().pidFile);
+    fs.mkdirSync(run().pidFile);
+    process.kill(supervisor.having('runs')[0]!['pid'] as number, 'SIGKILL');
+    await ready(supervisor, 2);
+    fs.rmdirSync(run().pidFile);
     supervisor.process.kill('SIGTERM');
     assert.equal(await supervisor.ended, 0);
   });
