@@ -21,7 +21,10 @@ export function checkFiles(volume: Volume, owner: Volume): void {
   );
 }
 
-/** Its file, when the volume goes or gets another one. It may be another volume's, under a wrong name: an engine that finds all files as they must be removes it. */
+/**
+ * Its file, when the volume goes or gets another one: a bad one may be another volume's, under a wrong name. The next engine that
+ * finds all files as they must be removes it.
+ */
 export const mayRemove = (volume: Volume): boolean => volume.badFile === '';
 
 /** A child that holds everything reads nothing here. */
