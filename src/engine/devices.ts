@@ -4,7 +4,8 @@
  * What is attached is read from the system each time. A loop device is ours if its backing file is named
  * <mount>/<volume id> and lies on the filesystem with our mount's device number: an engine that was killed with its
  * supervisor may have left devices on its own mount, of the same name. Those of other engines of this machine, in other
- * containers, have other names (run-dir.ts): nothing is asked about them.
+ * containers, have other names (run-dir.ts): nothing is asked about them. One of our name that does not say in time where its
+ * file is counts as ours, so nobody's content is taken from under it; but who asks for a device is not given it.
  *
  * Everything that asks the mount, and everything that opens, closes or sets a device, happens in a process of its own:
  * it can wait for answers or for writeback that this engine has to give, and a thread of the engine that waited for
@@ -46,14 +47,14 @@ export class Devices {
   /** The device of each attached volume. */
   async all(): Promise<Map<number, string>> {
     const named = loopDevices().filter((loop) => this.volumeIdOf(loop) !== undefined);
-    const ours = await Promise.all(named.map((loop) => this.isOurs(loop)));
+    const ours = await Promise.all(named.map((loop) => this.isOurs(loop).catch(mayBe)));
     return new Map(named.filter((_, i) => ours[i]).map((loop) => [this.volumeIdOf(loop)!, loop.device]));
   }
 
   /** Idempotent: an attached volume keeps its device. */
   async attach(volume: { id: number; name: string; kind: 'volume' | 'snapshot' }): Promise<string> {
-    const existing = (await this.all()).get(volume.id);
-    if (existing !== undefined) return existing;
+    const named = loopDevices().filter((loop) => this.volumeIdOf(loop) === volume.id);
+    for (const loop of named) if (await this.isOurs(loop)) return loop.device;
     return attachLoop(path.join(this.mountDir, String(volume.id)), volume.kind === 'snapshot');
   }
 
@@ -130,6 +131,7 @@ export class Devices {
     return path.dirname(file) === this.mountDir && /^[1-9]\d*$/.test(name) ? Number(name) : undefined;
   }
 
+  /** Fails when it does not say so in time. */
   private isOurs({ device }: LoopDevice): Promise<boolean> {
     const key = `${device} ${sequenceOf(device)}`;
     const known = this.verified.get(key);
@@ -137,7 +139,7 @@ export class Devices {
     const looking = this.lookers.run(async () => {
       const backing = await backingOf(device);
       const ours = backing !== undefined && backing === mountAt(this.mountDir)?.device;
-      // What is not ours now, or does not answer, is looked at again the next time.
+      // What is not ours now is looked at again the next time.
       if (!ours) this.verified.delete(key);
       return ours;
     });
@@ -145,4 +147,10 @@ export class Devices {
     looking.catch(() => this.verified.delete(key));
     return looking;
   }
+}
+
+/** What does not answer is asked again the next time. */
+function mayBe(error: unknown): boolean {
+  if (error instanceof FlashCopyError && error.code === 'Unavailable') return true;
+  throw error;
 }

@@ -47,12 +47,17 @@ function attribute(file: string): string {
 }
 
 /**
- * 'major:minor' of the filesystem that the backing file is on; undefined when that filesystem does not answer. The
- * kernel asks it, so this must not be called by whoever has to answer, and another's may be slow to.
+ * 'major:minor' of the filesystem that the backing file is on; undefined when that filesystem answers no more. The
+ * kernel asks it, so this must not be called by whoever has to answer, and another's may be slow to: Unavailable.
  */
 export async function backingOf(device: string): Promise<string | undefined> {
   const options = ['--list', '--noheadings', '--output', 'BACK-MAJ:MIN'];
-  const { stdout } = await run('losetup', [...options, device], ANSWER_MS);
+  const { status, stdout, stderr } = await run('losetup', [...options, device], ANSWER_MS);
+  if (status < 0)
+    throw new FlashCopyError(
+      'Unavailable',
+      `Device ${device} does not tell where its file is (${stderr.trim()}). Ask again in a moment.`,
+    );
   return stdout.trim() || undefined;
 }
 

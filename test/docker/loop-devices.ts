@@ -41,7 +41,7 @@ export function recordLoopDevices(
     for (const { device, file } of loopDevices()) {
       const sequence = sequenceOf(device);
       if (known.has(`${device} ${sequence}`) || !OF_ENGINES.test(file)) continue;
-      const backing = (await backingOf(device)) ?? '';
+      const backing = (await backingOf(device).catch(() => undefined)) ?? '';
       if (await isOurs({ file, backing })) ours.push({ device, sequence, backing });
       known.add(`${device} ${sequence}`);
     }
