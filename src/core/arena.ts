@@ -27,6 +27,7 @@ const H_LAYOUT = 1; // log slots: a different layout is not ours
 const H_HIGH = 2; // pages ever used
 const H_READY = 3; // an open() came to its end
 const H_VERSION = 4;
+const H_ID = 6; // told apart by it from others that a pool had; 0: not known
 const H_CLOSED = 5; // a close() came to its end, and no open() began since: the disk is as true as these words
 const FULL = 0x80000000;
 const DIRTY = 0x40000000;
@@ -52,6 +53,21 @@ export function refuseForeignMemory(head: Uint32Array): void {
     `The engine before this one died, and its shared memory (layout ${head[H_VERSION]}) can be read by its own version only. ` +
       'Start that version again; stopped by SIGTERM it hands over to this one. Host I/O waits meanwhile. To give that up ' +
       'instead, end the node service of this node: devices then fail, and what was flushed is kept.',
+  );
+}
+
+/**
+ * Another engine, with words of its own, has changed the pool since these were left, or the pool's files are older ones: these
+ * say of grains what is not so any more. Hosts that wait for them must not go on as if nothing had been.
+ */
+export function refuseStaleMemory(head: Uint32Array, id: number | undefined): void {
+  const isLeft = head[H_MAGIC] === MAGIC && head[H_READY] === 1 && head[H_ID] !== 0;
+  if (!isLeft || head[H_ID] === id) return;
+  throw new FlashCopyError(
+    'WrongState',
+    'The shared memory that an engine of this pool left is not the one that the catalog names: meanwhile another engine ran ' +
+      'on the pool without it, or files of the pool were put back. Nothing was changed. To go on with the pool as it is on disk, ' +
+      'end the node service of this node, which keeps that memory: devices that are in use then fail. Mount them again.',
   );
 }
 
@@ -96,10 +112,11 @@ export class Arena {
     return w[H_MAGIC] === MAGIC && w[H_LAYOUT] === this.logSlots && w[H_VERSION] === VERSION;
   }
 
-  /** Forget all: the words of another boot or of an open that did not finish. */
-  reset(): void {
+  /** Forget all: the words of another boot or of an open that did not finish. From here on they have that id. */
+  reset(id: number): void {
     const w = this.words;
     w[H_READY] = 0;
+    w[H_ID] = id;
     // What another version left lies above the high mark then, where nobody looks.
     const high = this.isOurs ? w[H_HIGH]! : 0;
     w.fill(0, HEAD_WORDS, HEAD_WORDS + this.logSlots);

@@ -3,7 +3,8 @@
  *
  * Two kinds of death (B6):
  *   - the process died: the shared words are the truth for every bit, and for which log slots still count. Bits that
- *     were not durable are made so before anything is served.
+ *     were not durable are made so before anything is served. The catalog names the words that it goes with: an engine
+ *     that begins them anew gives them an id, and while they go on from process to process neither changes.
  *   - the machine went down: the catalog names the bitmap files; the log's records since the last checkpoint are
  *     applied on top, the last one for a grain wins. No data is copied: grains that the log has are read from there
  *     until the next checkpoint.
@@ -12,7 +13,7 @@
  */
 import type { EpochSeq, VolumeId } from '../base/brands.ts';
 import { FlashCopyError } from '../base/errors.ts';
-import { refuseForeignMemory } from './arena.ts';
+import { refuseForeignMemory, refuseStaleMemory } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { loadBitmap } from './bitmap-file.ts';
 import { poolKey, SLOT } from './log-record.ts';
@@ -34,6 +35,8 @@ export type OpenInput = {
   pool: string;
   /** Of a pool that is new: what was put into its log for a beginning. */
   mark?: LogMark | undefined;
+  /** Of the shared memory, should this engine begin it anew: no other one has had it. */
+  memoryId?: number | undefined;
 };
 
 /** Bitmap files read at the same time. */
@@ -42,14 +45,20 @@ const LOADERS = 32;
 type Recovered = { warm: boolean; lost: VolumeRow[]; tail: TailFound };
 
 export function* recover(state: State, input: OpenInput): Plan<Recovered> {
-  if (input.shmSurvived) refuseForeignMemory(state.arena.words);
+  if (input.shmSurvived) {
+    const engine = input.rows.find(({ table }) => table === 'engine')?.row as EngineRow | undefined;
+    refuseForeignMemory(state.arena.words);
+    refuseStaleMemory(state.arena.words, engine?.memoryId);
+  }
   const warm = input.shmSurvived && state.arena.ready;
-  if (!warm) state.arena.reset();
+  if (!warm) state.arena.reset(input.memoryId ?? 0);
   state.arena.setOpened();
   state.log.pool = poolKey(input.pool);
   if (input.mark !== undefined) Object.assign(state.engine, { mark: input.mark, named: true });
   const damage = new Damage(state);
   buildTree(state, input, damage);
+  // With the first commit of this engine, whichever that is: what others left is stale from there on, and not before.
+  if (!warm && input.memoryId !== undefined) state.engine.memoryId = input.memoryId;
   yield* loadBits(state, warm, damage);
   const tail = yield* replayLog(state, warm, damage);
   for (const id of state.unsaved.left()) damage.unsaved(state.volumes.get(id));

@@ -87,6 +87,8 @@ export type EngineRow = {
   mark?: LogMark | undefined;
   /** Every record from the tail on says which pool it is of. Absent: format 1 may have written some that do not. */
   named?: boolean;
+  /** Which shared memory goes with this catalog after the death of the process; absent: not known. */
+  memoryId?: number;
 };
 
 /** Where the undo log begins, and what is known of its beginning. */

@@ -47,7 +47,10 @@ export type CoreParts = {
 /** What the loop needs of a core, beside the methods that are called by name. */
 export interface CoreLike {
   open(
-    start: Pick<DataThreadStart, 'rows' | 'damaged' | 'badFiles' | 'shmSurvived' | 'pool' | 'mark'>,
+    start: Pick<
+      DataThreadStart,
+      'rows' | 'damaged' | 'badFiles' | 'shmSurvived' | 'pool' | 'mark' | 'memoryId'
+    >,
   ): Plan<void>;
   close(): Plan<void>;
   volumeById(id: number): HostVolume | undefined;

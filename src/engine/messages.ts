@@ -32,6 +32,8 @@ export type DataThreadStart = {
   pool: string;
   /** What a new pool's log begins with. */
   mark?: LogMark | undefined;
+  /** Of the shared memory, should this engine begin it anew. */
+  memoryId: number;
 };
 
 /** main -> data */

@@ -1,4 +1,5 @@
 /** What a pool's files say, looked at before the core opens it. */
+import { randomInt } from 'node:crypto';
 import type { Catalog } from './catalog.ts';
 import { badDataFiles, refuseOlderCatalog } from './data-files.ts';
 import { markLog } from './log-mark.ts';
@@ -9,12 +10,13 @@ import { removeStrayFiles } from './stray-files.ts';
 export function readPool(
   poolDir: string,
   catalog: Catalog,
-): Pick<DataThreadStart, 'rows' | 'damaged' | 'badFiles' | 'pool' | 'mark'> {
+): Pick<DataThreadStart, 'rows' | 'damaged' | 'badFiles' | 'pool' | 'mark' | 'memoryId'> {
   const stored = catalog.load();
   refuseOlderCatalog(poolDir, stored.rows);
   const badFiles = badDataFiles(poolDir, stored.rows);
   if (badFiles.length === 0) removeStrayFiles(poolDir, stored);
   const isNew = stored.rows.length === 0 && stored.damaged.length === 0;
   const { poolId: pool } = catalog;
-  return { ...stored, badFiles, pool, ...(isNew && { mark: markLog(poolDir, pool) }) };
+  const memoryId = randomInt(1, 2 ** 32);
+  return { ...stored, badFiles, pool, memoryId, ...(isNew && { mark: markLog(poolDir, pool) }) };
 }

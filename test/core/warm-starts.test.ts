@@ -57,4 +57,48 @@ describe('An engine that goes on from the shared words of one that died', () => 
       assert.equal(pool.read('old', 0), 1, `seed ${seed}`);
     }
   });
+
+  /** A pool whose engine died with a write that is acknowledged and not flushed; another one, without its words, has begun. */
+  function beside(seed: number, other: (pool: SmallPool) => void): SmallPool {
+    const pool = new SmallPool(seed);
+    const { world } = pool;
+    pool.volume('v', 4, 1);
+    pool.snapshot('s', 'v');
+    pool.write('v', 0, 2);
+    const left = world['words'].slice();
+    world.loseWords();
+    other(pool);
+    world.processDeath();
+    world['words'].set(left);
+    world['wordsSurvived'] = true;
+    return pool;
+  }
+  const STALE = /shared memory .* is not the one that the catalog names/;
+
+  it('is refused when another engine served the pool without them', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = beside(seed, ({ world }) => world.open());
+      assert.throws(() => pool.world.open(), STALE, `seed ${seed}`);
+    }
+  });
+
+  it('goes on while another one that died on its way had committed nothing', () => {
+    const outcomes = new Set<string>();
+    for (let seed = 1; seed <= 3; seed++)
+      for (let steps = 0; steps < 32; steps += 2) {
+        const pool = beside(seed, ({ world }) => {
+          world.beginOpen(() => {});
+          world.runner.runFor(steps);
+        });
+        const engine = pool.world.disk.rows().find(({ table }) => table === 'engine')?.row;
+        const isChanged = (engine as { memoryId: number }).memoryId !== 1;
+        outcomes.add(`changed: ${isChanged}`);
+        if (isChanged) assert.throws(() => pool.world.open(), STALE);
+        else {
+          pool.world.open();
+          assert.deepEqual([pool.read('v', 0), pool.read('s', 0)], [2, 1], `seed ${seed}, steps ${steps}`);
+        }
+      }
+    assert.equal(outcomes.size, 2);
+  });
 });

@@ -81,6 +81,7 @@ export class SimWorld implements Machine {
   private readonly words: Uint32Array;
   readonly logBytes: number;
   private wordsSurvived = false;
+  private starts = 0;
   memory = new SimMemory();
   /** Told of every mapping that changes. */
   mappingChanged: (id: number) => void = () => {};
@@ -124,7 +125,9 @@ export class SimWorld implements Machine {
     const named = namedFiles(rows);
     for (const path of [...this.disk.files.keys()]) if (!named.has(path)) this.disk.files.delete(path);
     const badFiles = shortFiles(rows, this.disk.files);
-    const plan = this.core.open({ rows, damaged: [], badFiles, shmSurvived: this.wordsSurvived, pool: POOL });
+    const memoryId = ++this.starts;
+    const shmSurvived = this.wordsSurvived;
+    const plan = this.core.open({ rows, damaged: [], badFiles, shmSurvived, pool: POOL, memoryId });
     this.runner.call('open', plan, (error) => {
       if (error !== null) throw error;
       // What an offline check goes by: in a pool that was closed the log has nothing, and a lost one may be made anew.

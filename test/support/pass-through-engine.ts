@@ -20,6 +20,7 @@ const start: DataThreadStart = {
   badFiles: [],
   logBytes: 0,
   pool: '',
+  memoryId: 1,
 };
 const worker = new Worker(new URL('./pass-through-thread.ts', import.meta.url), { workerData: start });
 
