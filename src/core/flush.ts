@@ -60,17 +60,27 @@ export function* flushCut(state: State, target: Volume): Plan<boolean> {
   return false;
 }
 
-/** Step 2 alone. When it returns, no flush of the file has ever failed. */
+/**
+ * Step 2 alone. When it returns, no flush of the file has ever failed. Nor has one that was under way at the same time: of those
+ * the kernel may tell only one that something was lost (errseq_t in Documentation/core-api/errseq.rst).
+ */
 export function* flushData(state: State, volume: Volume): Plan<void> {
   if (volume.unflushed) throw notFlushedAgain(volume);
-  const { file } = volume;
+  const { file, flushes } = volume;
+  const own = {};
+  flushes.add(own);
   try {
     yield op.flush(file);
   } catch (error) {
     // Unless it has another file by now.
     if (volume.file === file) flushFailed(state, volume, error as Error);
     throw error;
+  } finally {
+    flushes.delete(own);
+    state.runner.fire(volume.flushEnded);
   }
+  const others = [...flushes];
+  while (others.some((other) => flushes.has(other))) yield volume.flushEnded;
   // Another one has failed meanwhile, and this one may have been told nothing of what that one lost.
   if (volume.unflushed) throw notFlushedAgain(volume);
 }

@@ -102,6 +102,9 @@ export class Volume {
   broken = '';
   /** A flush of its data has failed in this engine; the row follows. */
   flushFailed = false;
+  /** Flushes of its data that are under way. */
+  readonly flushes = new Set<object>();
+  readonly flushEnded = new Signal();
   /** Of a target: which cut it shows, until the source was flushed after it: the power may take that away. 0: durable. */
   unflushedCut = 0;
   /** It is leaving the tree. */
