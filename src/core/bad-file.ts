@@ -22,8 +22,8 @@ export function checkFiles(volume: Volume, owner: Volume): void {
 }
 
 /**
- * Its file, when the volume goes or gets another one: a bad one may be another volume's, under a wrong name. The next engine that
- * finds all files as they must be removes it.
+ * Its file or what is in it, when the volume needs it no more: a bad one may be another volume's, under a wrong name. The next
+ * engine that finds all files as they must be removes it.
  */
 export const mayRemove = (volume: Volume): boolean => volume.badFile === '';
 

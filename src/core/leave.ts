@@ -9,6 +9,7 @@
  *   4. the gate opens
  */
 import { VOLATILE_ID } from './arena.ts';
+import { mayRemove } from './bad-file.ts';
 import { Bitmap } from './bitmap.ts';
 import { bitmapFile } from './bitmap-file.ts';
 import { changedSince, recordsFrom } from './epochs.ts';
@@ -304,6 +305,7 @@ function* nextNeeded(leaver: Volume, child: Volume, from: number, only: Bitmap |
 
 /** Grains that every child holds durably are not needed in the leaver any more. It is offline or deleted: who is about to hang on it knows. */
 function* punchGiven(state: State, leaver: Volume, from: number, to: number): Plan<void> {
+  if (!mayRemove(leaver)) return;
   const punches: IoOp[] = [];
   const grain = leaver.grain;
   for (let g = from; g < to && leaver.adopting === 0; ) {

@@ -3,6 +3,7 @@
  */
 import type { EpochSeq } from '../base/brands.ts';
 import { assert, FlashCopyError } from '../base/errors.ts';
+import { mayRemove } from './bad-file.ts';
 import { endMapping } from './copy-loop.ts';
 import { pruneEpochs } from './epochs.ts';
 import { fillVolume } from './fill.ts';
@@ -153,6 +154,11 @@ function* forget(state: State, mapping: Mapping, target: Volume | undefined, for
  */
 function* makeEmpty(state: State, mapping: Mapping, target: Volume): Plan<void> {
   assert(target.held === null && target.parent === null, 'a target is emptied that is still in the tree');
+  if (!mayRemove(target))
+    throw new FlashCopyError(
+      'Damaged',
+      `${target.name} cannot be emptied: ${target.badFile}. Put the file back and start the engine again, or delete the volume`,
+    );
   // 1. A fill from the undo log that is under way ends before.
   const lock = yield* target.locks.take(0, target.grains);
   try {

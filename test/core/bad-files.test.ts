@@ -156,6 +156,29 @@ describe('A volume whose data file is short', () => {
     }
   });
 
+  it('is not emptied with the mapping that was to fill it: the file may be of another volume', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      made.clone('c', 'v');
+      made.write('c', 0, 3);
+      made.flush('c');
+      made.emptyLog();
+      const { path } = made.found('c').file;
+      made.findShort('c');
+      const before = made.world.disk.files.get(path)!.read(0);
+      const deleting = made.world.core.deleteMapping('c', true);
+      assert.throws(
+        () => made.world.run('delete', deleting),
+        /c cannot be emptied: its data file/,
+        `seed ${seed}`,
+      );
+      assert.deepEqual(made.world.disk.files.get(path)!.read(0), before);
+      made.putBack(path);
+      made.world.run('delete', made.world.core.deleteMapping('c', true));
+      made.shows('c', all(0));
+    }
+  });
+
   it('found by a scrub, gives its snapshot no zeros in the background', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const made = pool(seed);
