@@ -67,7 +67,7 @@ export function* flushCut(state: State, target: Volume): Plan<boolean> {
 export function* flushData(state: State, volume: Volume): Plan<void> {
   if (volume.unflushed) throw notFlushedAgain(volume);
   const { file, flushes } = volume;
-  const own = {};
+  const own = { file };
   flushes.add(own);
   try {
     yield op.flush(file);
@@ -79,7 +79,7 @@ export function* flushData(state: State, volume: Volume): Plan<void> {
     flushes.delete(own);
     state.runner.fire(volume.flushEnded);
   }
-  const others = [...flushes];
+  const others = [...flushes].filter((other) => other.file === file);
   while (others.some((other) => flushes.has(other))) yield volume.flushEnded;
   // Another one has failed meanwhile, and this one may have been told nothing of what that one lost.
   if (volume.unflushed) throw notFlushedAgain(volume);

@@ -103,7 +103,7 @@ export class Volume {
   /** A flush of its data has failed in this engine; the row follows. */
   flushFailed = false;
   /** Flushes of its data that are under way. */
-  readonly flushes = new Set<object>();
+  readonly flushes = new Set<{ file: PoolFile }>();
   readonly flushEnded = new Signal();
   /** Of a target: which cut it shows, until the source was flushed after it: the power may take that away. 0: durable. */
   unflushedCut = 0;
