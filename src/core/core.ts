@@ -200,7 +200,8 @@ export class Core {
   *flush(volume: HostVolume): Plan<void> {
     const v = volume as Volume;
     v.checkOnline();
-    do yield* this.state.log.roomForBits();
+    // Where there are no bits to say it waits for nothing that others do in the log.
+    do if (v.pending.length > 0) yield* this.state.log.roomForBits();
     while (yield* flushVolume(this.state, v));
   }
 

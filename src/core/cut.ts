@@ -64,17 +64,20 @@ export function* cut(state: State, members: Member[], check: () => void): Plan<v
 }
 
 /**
- * Flush a source after its cut. One that was deleted and is gone has given its grains to the target durably. Where it
- * fails, what the target shows may not be durable, and a later flush would prove nothing (B3): the target is broken.
+ * Flush a source after its cut. One that was deleted and is gone has given its grains to the target durably. Where its
+ * file's flush fails, what the target shows may not be durable, and a later flush would prove nothing (B3): the target is
+ * broken. Where it is the bits that find no room, it can be asked for again.
  */
 export function* flushSource(state: State, source: Volume, target: Volume): Plan<void> {
   const cut = target.unflushedCut;
+  const { file } = source;
   try {
     while (yield* flushVolume(state, source)) yield* state.log.roomForBits();
     if (target.unflushedCut === cut) target.unflushedCut = 0;
   } catch (error) {
     // Whoever reads between: newer targets may have come. Another flush may have done it before.
-    const isLost = cut !== 0 && target.unflushedCut === cut;
+    const mayBeLost = source.unflushed || source.file !== file;
+    const isLost = mayBeLost && cut !== 0 && target.unflushedCut === cut;
     if (isLost) target.unflushedCut = 0;
     if (source.removed) return;
     if (isLost)

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { EIO, ENOSPC } from '../../src/base/errors.ts';
+import type { CowFailure } from '../../src/base/model.ts';
 import { RECORD_SLOTS_MAX } from '../../src/core/log-record.ts';
 import { flushFailed } from '../../src/core/offline.ts';
 import { type Plan, Signal } from '../../src/core/ops.ts';
@@ -17,9 +18,16 @@ const SOME = 60_000;
 const BUSY = 1200;
 
 /** A target of `source` that has every second grain, and of that nothing in the log. */
-function scattered(pool: SmallPool, name: string, source: string, grains: number): void {
+function scattered(
+  pool: SmallPool,
+  name: string,
+  source: string,
+  grains: number,
+  cowFailure: CowFailure = 'breakSnapshot',
+): void {
   const { core, runner } = pool.world;
-  pool.world.run('create', core.createVolume({ name: source, sizeBytes: grains * BLOCK, grainBytes: BLOCK }));
+  const request = { name: source, sizeBytes: grains * BLOCK, grainBytes: BLOCK, cowFailure };
+  pool.world.run('create', core.createVolume(request));
   pool.write(source, 1, 1);
   pool.clone(name, source);
   for (let grain = 0; grain < grains; grain += 1024) pool.write(name, grain, 7);
@@ -245,5 +253,52 @@ describe('A full undo log', function () {
     runner.runUntil(() => isTold);
     pool.cutPower();
     assert.deepEqual([pool.read('s', 0), pool.read('s', 1)], [7, 5]);
+  });
+});
+
+describe('An undo log that cannot be emptied', () => {
+  const noBitmaps = {
+    kinds: ['create' as const],
+    path: /^bitmaps/,
+    errno: ENOSPC,
+    times: Number.POSITIVE_INFINITY,
+  };
+
+  /** `c` has more to say of what it holds than there is room for; `busy` takes no more writes. None is broken for that. */
+  function fullPool(): SmallPool {
+    const pool = new SmallPool(1);
+    const { core, disk } = pool.world;
+    scattered(pool, 'c', 'v', SOME, 'failWrite');
+    const sizeBytes = BUSY * BLOCK;
+    const request = { name: 'busy', sizeBytes, grainBytes: BLOCK, cowFailure: 'failWrite' as const };
+    pool.world.run('create', core.createVolume(request));
+    for (let grain = 0; grain < BUSY; grain++) pool.write('busy', grain, 1);
+    pool.snapshot('busy-s', 'busy');
+    pool.volume('plain', 4, 1);
+    disk.faults = [noBitmaps];
+    assert.throws(() => {
+      for (let grain = 0; grain < BUSY; grain++) pool.write('busy', grain, 2);
+    }, /the undo log cannot be emptied/);
+    return pool;
+  }
+
+  it('keeps no volume from being flushed that has nothing to say in it', () => {
+    const pool = fullPool();
+    // It takes what is left for bits.
+    assert.throws(() => pool.flush('c'), { code: 'OutOfSpace' });
+    pool.write('plain', 0, 9);
+    pool.flush('plain');
+    pool.cutPower();
+    assert.equal(pool.read('plain', 0), 9);
+  });
+
+  it('loses no cut of which it cannot say that it is durable: asked for again it is told', () => {
+    const pool = fullPool();
+    assert.throws(() => pool.snapshot('s', 'c'), { code: 'OutOfSpace' });
+    pool.world.disk.faults = [];
+    pool.snapshot('s', 'c');
+    assert.equal(pool.read('s', 0), 7);
+    pool.cutPower();
+    assert.equal(pool.read('s', 0), 7);
   });
 });
