@@ -16,7 +16,7 @@ import { put, type State } from './state.ts';
 import { transition } from './states.ts';
 import type { Mapping, Volume } from './volume.ts';
 
-/** Durably, or it throws and nothing has changed. */
+/** Durably, or it throws and nothing has changed by it. */
 export function* takeOffline(state: State, volume: Volume, reason: string): Plan<void> {
   const { file } = volume;
   yield* state.decided(volume);
@@ -28,7 +28,8 @@ export function* takeOffline(state: State, volume: Volume, reason: string): Plan
   try {
     yield* state.commit(offlineRows(state, volume));
   } catch (error) {
-    volume.broken = before;
+    // Its flush may have failed meanwhile: then it stays offline, and the catalog has yet to say so.
+    if (volume.row.offline === '') volume.broken = before;
     throw error;
   }
   adopt(state, volume);

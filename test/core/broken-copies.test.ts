@@ -264,6 +264,38 @@ describe('A copy whose flush failed', () => {
     }
   });
 
+  it('is offline in the catalog before such a write is answered, also where another commit failed that was to say so', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, disk, runner } = pool.world;
+      pool.volume('v', 4, 1);
+      pool.clone('c', 'v');
+      pool.emptyLog();
+      pool.awaitCheckpoint();
+      pool.write('c', 0, 5);
+      const c = pool.found('c');
+      pool.tick();
+      disk.faults = [
+        { kinds: ['commit'], path: /^$/, errno: EIO, times: 1, late: true },
+        { kinds: ['read'], path: fileOf(pool.found('v')), offset: BLOCK, errno: EIO, times: 9 },
+        { kinds: ['flush'], path: fileOf(c), errno: EIO, times: 1, late: true },
+      ];
+      runner.call('flush', core.flush(c), () => {});
+      runner.runUntil(() => disk.isUnderWay('flush', c.file.path));
+      runner.call('write', pool.writing('v', 1, 2), () => {});
+      runner.runUntilAnswered();
+      if (c.offline === '') continue;
+      tried++;
+      disk.faults = [];
+      pool.write('v', 0, 2);
+      pool.flush('v');
+      pool.cutPower();
+      assert.notEqual(pool.found('c').offline, '', `seed ${seed}`);
+    }
+    assert.ok(tried > SEEDS / 2, `${tried} of ${SEEDS}`);
+  });
+
   it('keeps no copy from being synced that it reads through, and who reads through it has what it needs', () => {
     for (let seed = 1; seed <= SEEDS / 2; seed++) {
       const pool = new SmallPool(seed);
