@@ -320,7 +320,12 @@ function* makeBitsDurable(state: State, how = checkpointBits): Plan<boolean> {
   } catch (error) {
     if (!(error instanceof FlashCopyError)) throw error;
     state.listener.log('error', 'bits could not be made durable at the start', { error: error.message });
-    for (const v of doubtful) v.pendAll();
+    for (const v of doubtful) {
+      v.pendAll();
+      // So is what a cut of it shows that may not have been told.
+      const newest = newestTarget(state, v);
+      if (newest !== undefined && !v.unflushed) newest.unflushedCut = state.nextCut();
+    }
     return false;
   } finally {
     for (const v of state.volumes.values()) v.doubtful = false;

@@ -31,6 +31,29 @@ describe('An engine that goes on from the shared words of one that died', () => 
     assert.equal(tried, SEEDS);
   });
 
+  it('and cannot write a bitmap tells no cut to be there before the power takes nothing of what it shows', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, disk, runner } = pool.world;
+      pool.volume('v', 4, 1);
+      pool.clone('c', 'v');
+      pool.emptyLog();
+      pool.write('c', 0, 7);
+      disk.slowFlushes.add(pool.found('c').file.path);
+      const snapshots = [{ name: 's', source: 'c', copyRate: 0 }];
+      runner.call('snapshot', core.createSnapshots(snapshots), () => assert.fail('the cut is told'));
+      runner.runUntil(() => pool.found('c').children.length > 0);
+      pool.world.processDeath();
+      disk.slowFlushes.clear();
+      disk.faults = [{ kinds: ['create'], path: /^bitmaps/, errno: ENOSPC, times: Number.POSITIVE_INFINITY }];
+      pool.world.open();
+      pool.snapshot('s', 'c');
+      disk.faults = [];
+      pool.cutPower();
+      assert.equal(pool.read('s', 0), 7, `seed ${seed}`);
+    }
+  });
+
   it('and cannot flush a copy takes those along that need what that had in memory only, and no others', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const pool = new SmallPool(seed);
