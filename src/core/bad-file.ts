@@ -3,7 +3,8 @@
  * as zeros, and nobody could tell them from the volume's own; once something is written behind its end, it looks whole.
  *
  *   - nobody is given a grain out of it, and it is given none: not in the background, nor for who leaves the tree
- *   - it does not grow; it stays as it was found until it is put back and the next engine finds it whole
+ *   - it does not grow; it stays as it was found until it is put back and the next engine finds it whole: nothing is written to it,
+ *     from the undo log neither, and nothing in it is emptied: it may be another volume's
  *   - a volume that gets another file is a whole one; who keeps the old one for those that read from it has the mark too
  *
  * One that is lost, with all that read through it (offline in the catalog), may have anything: it is never shown.
@@ -14,11 +15,20 @@ import type { Volume } from './volume.ts';
 /** Before the volume is given a grain that `owner` has in its file. */
 export function checkFiles(volume: Volume, owner: Volume): void {
   const badFile = owner.badFile || volume.badFile;
-  if (badFile === '' || [volume, ...volume.readers()].every(({ row }) => row.offline !== '')) return;
+  if (badFile === '' || isLost(volume)) return;
   throw new FlashCopyError(
     'Damaged',
     `${volume.name} cannot be given what ${owner.name} has: ${badFile}. Put the file back and start the engine again`,
   );
+}
+
+/** With all that read through it: whatever it is said to have, nobody sees it. */
+const isLost = (volume: Volume): boolean =>
+  [volume, ...volume.readers()].every(({ row }) => row.offline !== '');
+
+/** Before what the undo log has of the volume comes to its file. */
+export function checkFile({ name, badFile }: Volume): void {
+  if (badFile !== '') throw new FlashCopyError('Damaged', `nothing comes to the file of ${name}: ${badFile}`);
 }
 
 /**

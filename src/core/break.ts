@@ -4,6 +4,7 @@
  */
 import { FlashCopyError, IoError } from '../base/errors.ts';
 import { VOLATILE_ID } from './arena.ts';
+import { mayRemove } from './bad-file.ts';
 import { Bitmap } from './bitmap.ts';
 import { flushVolume } from './flush.ts';
 import { giveRange } from './hydrate.ts';
@@ -180,7 +181,7 @@ function* forgetContent(state: State, target: Volume, punch: boolean): Plan<void
   try {
     if (target.removed || target.offline === '' || target.parent !== null) return;
     state.log.forget(target);
-    if (punch) yield target.zero(0, target.grains * target.grain);
+    if (punch && mayRemove(target)) yield target.zero(0, target.grains * target.grain);
   } finally {
     target.locks.give(lock);
   }

@@ -2,6 +2,7 @@
  * Fill: grains that live in the undo log only come into their volume's file. Under the volume's lock, so that nothing
  * the host writes there meanwhile can be overwritten with what is older.
  */
+import { checkFile } from './bad-file.ts';
 import { PIECE_BYTES } from './hydrate.ts';
 import { SLOT } from './log-record.ts';
 import { notFlushedAgain } from './offline.ts';
@@ -64,6 +65,7 @@ function* fill(state: State, volume: Volume, first: number, end: number): Plan<v
             op.read(state.log.file, (volume.logged.get(i)! >> 1) * SLOT, grain, block, (i - g) * grain),
           );
         yield reads;
+        checkFile(volume);
         yield op.write(volume.file, g * grain, (stop - g) * grain, block, 0);
       } finally {
         state.memory.give(block);

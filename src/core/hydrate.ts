@@ -130,7 +130,9 @@ function* hydrate(state: State, volume: Volume, first: number, end: number): Pla
       const now = resolve(volume, g, stop)[0]!;
       if (now.owner !== segment.owner || now.slot !== segment.slot || now.count !== segment.count) continue;
       const count = hole > 0 ? hole : Math.min(segment.count, PIECE_BYTES / volume.grain);
-      if (hole > 0) yield* makeHole(volume, g, count);
+      // One that is lost counts as having it.
+      if (volume.badFile !== '') checkFiles(volume, volume);
+      else if (hole > 0) yield* makeHole(volume, g, count);
       else yield* copyGrains(state, volume, g, count);
       // B3: such a bit would never become durable.
       if (volume.unflushed) throw notFlushedAgain(volume);

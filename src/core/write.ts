@@ -196,7 +196,8 @@ function* giveSome(state: State, volume: Volume, first: number, end: number): Pl
       if (entries.length > 0) yield* state.log.append(entries);
       if (failWrite)
         for (const e of entries)
-          if (e.block !== null && !e.volume.unflushed) state.log.noteFilled(e.volume, e.first, e.count);
+          if (e.block !== null && !e.volume.unflushed && e.volume.badFile === '')
+            state.log.noteFilled(e.volume, e.first, e.count);
     } finally {
       if (old !== null) state.memory.give(old);
     }
@@ -206,10 +207,10 @@ function* giveSome(state: State, volume: Volume, first: number, end: number): Pl
   }
 }
 
-/** failWrite: the children's files take the grains before anything else happens, or the host's write fails. */
+/** failWrite: the children's files take the grains before anything else happens, or the host's write fails. Not one that is bad (B1). */
 function* fillFirst(entries: LogEntry[]): Plan<void> {
   for (const e of entries)
-    if (e.block !== null)
+    if (e.block !== null && e.volume.badFile === '')
       yield op.write(e.volume.file, e.first * e.volume.grain, e.count * e.volume.grain, e.block, e.start);
 }
 

@@ -82,6 +82,8 @@ export class SimWorld implements Machine {
   readonly logBytes: number;
   private wordsSurvived = false;
   private starts = 0;
+  /** What the next engine finds beside files that are missing or short: files that are another volume's by their mark. */
+  exchanged: { volume: number; error: string }[] = [];
   memory = new SimMemory();
   /** Told of every mapping that changes. */
   mappingChanged: (id: number) => void = () => {};
@@ -124,7 +126,7 @@ export class SimWorld implements Machine {
     const rows = this.disk.rows();
     const named = namedFiles(rows);
     for (const path of [...this.disk.files.keys()]) if (!named.has(path)) this.disk.files.delete(path);
-    const badFiles = shortFiles(rows, this.disk.files);
+    const badFiles = [...shortFiles(rows, this.disk.files), ...this.exchanged];
     const memoryId = ++this.starts;
     const shmSurvived = this.wordsSurvived;
     const plan = this.core.open({ rows, damaged: [], badFiles, shmSurvived, pool: POOL, memoryId });
