@@ -17,6 +17,7 @@ import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
 import { hydratePieces, nextPiece, type Piece } from './hydrate.ts';
 import type { RangeLock } from './locks.ts';
+import { loseReaders } from './offline.ts';
 import { type IoOp, op, type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
 import { bytesPerSecond, CLEAN_RATE } from './rate.ts';
 import { drop, put, removeFiles, type State } from './state.ts';
@@ -99,11 +100,9 @@ function* cutLoose(state: State, leaver: Volume): Plan<void> {
   try {
     if (leaver.removed) return;
     for (const v of gated) yield* v.gate.drain();
-    // 2. What changed since.
-    for (const child of leaver.children)
-      yield* clean(state, leaver, child, differing(state, leaver), false, false);
-    // 3. The new parents.
     lock = yield* leaver.locks.take(0, leaver.grains);
+    yield* cleanLate(state, leaver);
+    // 3. The new parents.
     const moved = rehang(state, leaver, leaver.children, parent);
     const row = { ...leaver.row, parent: null };
     yield* state.commit([...moved.rows, put('volume', row)]);
@@ -111,12 +110,25 @@ function* cutLoose(state: State, leaver: Volume): Plan<void> {
     moved.apply();
     if (parent !== null) parent.children = parent.children.filter((c) => c !== leaver);
     leaver.parent = null;
+    // Beside the commit a flush may have failed of what they read from now.
+    for (let v = parent; v !== null; v = v.parent) if (v.unflushed) loseReaders(state, v);
     yield* removeFiles(state, moved.files);
   } finally {
     if (lock !== null) leaver.locks.give(lock);
     if (parent !== null) parent.adopting--;
     for (const v of gated) v.gate.release();
   }
+}
+
+/** Step 2. Where the parent goes offline meanwhile, what it has counts as the leaver's no more, and once again all is given. */
+function* cleanLate(state: State, leaver: Volume): Plan<void> {
+  const isServed = () => leaver.parent?.offline === '';
+  let wasServed: boolean;
+  do {
+    wasServed = isServed();
+    for (const child of leaver.children)
+      yield* clean(state, leaver, child, differing(state, leaver), false, false);
+  } while (wasServed && !isServed());
 }
 
 type Move = { rows: RowChange[]; files: PoolFile[]; apply: () => void };

@@ -43,13 +43,17 @@ export function flushFailed(state: State, volume: Volume, error: Error): void {
   volume.row = { ...volume.row, unflushed: true };
   // Before the log's copies are looked at: the file may have lost what was filled from there.
   state.log.unfill(volume);
-  const lost = lostReaders(volume);
   setOffline(state, volume, `a flush of its data failed: ${error.message}`);
-  for (const reader of lost)
-    setOffline(state, reader, `it needs grains of ${volume.name}, whose flush failed: ${error.message}`);
+  loseReaders(state, volume);
   loseCuts(state, volume);
   // The log keeps nothing for it any more.
   state.log.onPressure();
+}
+
+/** B3: those that need what was not durable of a volume whose flush failed; also where they have come to read from it since. */
+export function loseReaders(state: State, volume: Volume): void {
+  for (const reader of lostReaders(volume))
+    setOffline(state, reader, `it needs grains of ${volume.name} that are lost: ${volume.offline}`);
 }
 
 /** B3: no flush of the source will make durable any more what its cuts show that are not told yet. */

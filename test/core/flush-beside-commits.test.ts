@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { EIO } from '../../src/base/errors.ts';
 import type { Core } from '../../src/core/core.ts';
+import { flushFailed } from '../../src/core/offline.ts';
 import type { Plan } from '../../src/core/ops.ts';
+import type { Volume } from '../../src/core/volume.ts';
 import { SmallPool } from '../sim/small-pool.ts';
 
 const STEPS = 40;
@@ -109,5 +111,93 @@ describe('A flush that fails while the mapping of its volume', () => {
       if (error === null) assert.equal(pool.read('t', 0), 1);
       assert.equal(pool.read('s', 0), 5);
     }
+  });
+});
+
+/** The copy `l` leaves the tree, and its reader `s` comes to hang on `c`: what that has of `v` the power would take. Null: there is none. */
+function aboutToHang(seed: number): SmallPool | null {
+  const pool = new SmallPool(seed);
+  const { core, runner } = pool.world;
+  pool.volume('v', GRAINS, 1);
+  pool.clone('c', 'v');
+  pool.clone('s', 'c');
+  pool.clone('l', 'c');
+  pool.copyAll('l');
+  pool.emptyLog();
+  pool.awaitCheckpoint();
+  const c = pool.found('c');
+  pool.world.disk.slowFlushes.add(c.file.path);
+  pool.world.run('rate', core.setCopyRate('c', 1));
+  runner.runUntil(() => c.held!.count >= 3);
+  pool.world.run('rate', core.setCopyRate('c', 0));
+  runner.call('delete', core.deleteVolume('l'), () => {});
+  return c.pending.length > 0 ? pool : null;
+}
+
+/** Nothing that is not flushed is on the disk. */
+function loseAll(pool: SmallPool): void {
+  const { disk } = pool.world;
+  disk.processDeath();
+  for (const file of disk.files.values()) file.losePower(() => 'lost');
+  pool.cutPower();
+}
+
+function assertShows1(pool: SmallPool, label: string): void {
+  for (let grain = 0; grain < GRAINS; grain++)
+    assert.equal(pool.read('s', grain), 1, `grain ${grain}, ${label}`);
+}
+
+/** The commit that hangs it on another one is under way. */
+function isHanging({ world }: SmallPool, { id }: Volume): boolean {
+  return [...world.core['state']['submitted']].some(({ table, key }) => table === 'volume' && key === id);
+}
+
+describe('A flush that fails while others come to read from that volume', () => {
+  it('takes those along that need what it had not made durable', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= STEPS; seed++) {
+      const pool = aboutToHang(seed);
+      if (pool === null) continue;
+      const { core, runner } = pool.world;
+      const c = pool.found('c');
+      const s = pool.found('s');
+      runner.runUntil(() => isHanging(pool, s));
+      if (c.pending.length === 0) continue;
+      tried++;
+      flushFailed(core['state'], c, new Error('EIO'));
+      runner.runFor(2000);
+      for (let grain = 0; grain < GRAINS; grain++) pool.write('v', grain, 2);
+      pool.flush('v');
+      pool.emptyLog();
+      loseAll(pool);
+      if (pool.found('s').offline === '') assertShows1(pool, `seed ${seed}`);
+    }
+    assert.ok(tried > STEPS / 4, `${tried} of ${STEPS}`);
+  });
+
+  it('has them given first what they need, where they do not read there yet', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= STEPS; seed++) {
+      const pool = aboutToHang(seed);
+      if (pool === null) continue;
+      const { core, disk, runner } = pool.world;
+      const c = pool.found('c');
+      const s = pool.found('s');
+      // It has something to flush before it may hang on another one.
+      disk.slowFlushes.add(s.file.path);
+      runner.call('write', pool.writing('s', 0, 1), () => {});
+      runner.runUntil(
+        () => s.parent === c || (c.gate['closed'] > 0 && disk.isUnderWay('flush', s.file.path)),
+      );
+      if (s.parent === c || c.pending.length === 0) continue;
+      tried++;
+      flushFailed(core['state'], c, new Error('EIO'));
+      pool.write('v', 1, 2);
+      pool.flush('v');
+      runner.runUntil(() => s.parent === c);
+      loseAll(pool);
+      assertShows1(pool, `seed ${seed}`);
+    }
+    assert.ok(tried > STEPS / 2, `${tried} of ${STEPS}`);
   });
 });
