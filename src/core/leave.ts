@@ -17,7 +17,7 @@ import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
 import { hydratePieces, nextPiece, type Piece } from './hydrate.ts';
 import type { RangeLock } from './locks.ts';
-import { loseReaders } from './offline.ts';
+import { loseNewReaders } from './offline.ts';
 import { type IoOp, op, type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
 import { bytesPerSecond, CLEAN_RATE } from './rate.ts';
 import { drop, put, removeFiles, type State } from './state.ts';
@@ -101,7 +101,11 @@ function* cutLoose(state: State, leaver: Volume): Plan<void> {
     if (leaver.removed) return;
     for (const v of gated) yield* v.gate.drain();
     lock = yield* leaver.locks.take(0, leaver.grains);
-    yield* cleanLate(state, leaver);
+    // 2. What changed since.
+    yield* giveLast(leaver, function* () {
+      for (const child of leaver.children)
+        yield* clean(state, leaver, child, differing(state, leaver), false, false);
+    });
     // 3. The new parents.
     const moved = rehang(state, leaver, leaver.children, parent);
     const row = { ...leaver.row, parent: null };
@@ -110,8 +114,7 @@ function* cutLoose(state: State, leaver: Volume): Plan<void> {
     moved.apply();
     if (parent !== null) parent.children = parent.children.filter((c) => c !== leaver);
     leaver.parent = null;
-    // Beside the commit a flush may have failed of what they read from now.
-    for (let v = parent; v !== null; v = v.parent) if (v.unflushed) loseReaders(state, v);
+    loseNewReaders(state, parent);
     yield* removeFiles(state, moved.files);
   } finally {
     if (lock !== null) leaver.locks.give(lock);
@@ -120,14 +123,16 @@ function* cutLoose(state: State, leaver: Volume): Plan<void> {
   }
 }
 
-/** Step 2. Where the parent goes offline meanwhile, what it has counts as the leaver's no more, and once again all is given. */
-function* cleanLate(state: State, leaver: Volume): Plan<void> {
+/**
+ * When it returns, nothing has happened since `give` to what it went by: the leaver's children get less where the parent has the same.
+ * Where that goes offline meanwhile, its grains do not count (`differing`), and all is given.
+ */
+export function* giveLast(leaver: Volume, give: () => Plan<void>): Plan<void> {
   const isServed = () => leaver.parent?.offline === '';
   let wasServed: boolean;
   do {
     wasServed = isServed();
-    for (const child of leaver.children)
-      yield* clean(state, leaver, child, differing(state, leaver), false, false);
+    yield* give();
   } while (wasServed && !isServed());
 }
 

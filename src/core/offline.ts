@@ -50,8 +50,13 @@ export function flushFailed(state: State, volume: Volume, error: Error): void {
   state.log.onPressure();
 }
 
-/** B3: those that need what was not durable of a volume whose flush failed; also where they have come to read from it since. */
-export function loseReaders(state: State, volume: Volume): void {
+/** Others hang on this volume by now. Beside the commit of that a flush may have failed, of it or of those that it reads through. */
+export function loseNewReaders(state: State, parent: Volume | null): void {
+  for (let v = parent; v !== null; v = v.parent) if (v.unflushed) loseReaders(state, v);
+}
+
+/** B3: those that need what was not durable of a volume whose flush failed. */
+function loseReaders(state: State, volume: Volume): void {
   for (const reader of lostReaders(volume))
     setOffline(state, reader, `it needs grains of ${volume.name} that are lost: ${volume.offline}`);
 }

@@ -23,10 +23,10 @@ import { closeEpoch, flushSource, newestTarget, notePause } from './cut.ts';
 import { changedSince, isAsked } from './epochs.ts';
 import { flushCut, flushVolume } from './flush.ts';
 import { giveRange } from './hydrate.ts';
-import { clean, differing, leaveTree } from './leave.ts';
+import { clean, differing, giveLast, leaveTree } from './leave.ts';
 import type { LogEntry } from './log-entry.ts';
 import { ENTRIES_MAX } from './log-record.ts';
-import { loseCuts } from './offline.ts';
+import { loseCuts, loseNewReaders } from './offline.ts';
 import type { Plan, RowChange } from './ops.ts';
 import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
 import { drop, put, removeFiles, type State } from './state.ts';
@@ -214,8 +214,8 @@ function* switchOver(
     if (patch.length > PATCH_RUNS_MAX && !last) return false;
     for (const [first, count] of patch) next.bitmap.clearRange(first, count);
     next.row.patch = patch;
-    yield* cleanReaders(state, target, changed);
     if (isAsked(state, target)) yield* recordLate(state, target, late);
+    yield* giveLast(target, () => cleanReaders(state, target, changed));
     yield* commitSync(state, mapping, request, source, target, next);
     return true;
   } finally {
@@ -284,6 +284,7 @@ function* commitSync(
   state.runner.fire(mapping.wake);
   // Its flush has failed beside the commit.
   if (source.unflushed) loseCuts(state, source);
+  loseNewReaders(state, parent);
   if (oldRow !== undefined && oldRow.gen > 0) yield* removeFiles(state, [bitmapFile(oldRow.id, oldRow.gen)]);
 }
 

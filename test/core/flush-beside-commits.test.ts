@@ -114,15 +114,18 @@ describe('A flush that fails while the mapping of its volume', () => {
   });
 });
 
-/** The copy `l` leaves the tree, and its reader `s` comes to hang on `c`: what that has of `v` the power would take. Null: there is none. */
-function aboutToHang(seed: number): SmallPool | null {
+/** The copy `l` leaves the tree, or its place there, and its reader `s` comes to hang on `c`. That has grains which the power would take, or null. */
+function aboutToHang(seed: number, how: 'deleted' | 'synced'): SmallPool | null {
   const pool = new SmallPool(seed);
   const { core, runner } = pool.world;
   pool.volume('v', GRAINS, 1);
-  pool.clone('c', 'v');
-  pool.clone('s', 'c');
-  pool.clone('l', 'c');
+  // Its own source, or a copy of the same one that is newer.
+  if (how === 'deleted') pool.clone('c', 'v');
+  const source = how === 'deleted' ? 'c' : 'v';
+  pool.clone('s', source);
+  pool.clone('l', source);
   pool.copyAll('l');
+  if (how === 'synced') pool.clone('c', 'v');
   pool.emptyLog();
   pool.awaitCheckpoint();
   const c = pool.found('c');
@@ -130,7 +133,8 @@ function aboutToHang(seed: number): SmallPool | null {
   pool.world.run('rate', core.setCopyRate('c', 1));
   runner.runUntil(() => c.held!.count >= 3);
   pool.world.run('rate', core.setCopyRate('c', 0));
-  runner.call('delete', core.deleteVolume('l'), () => {});
+  const plan: Plan<unknown> = how === 'deleted' ? core.deleteVolume('l') : core.syncMapping('l');
+  runner.call(how, plan, () => {});
   return c.pending.length > 0 ? pool : null;
 }
 
@@ -153,51 +157,53 @@ function isHanging({ world }: SmallPool, { id }: Volume): boolean {
 }
 
 describe('A flush that fails while others come to read from that volume', () => {
-  it('takes those along that need what it had not made durable', () => {
-    let tried = 0;
-    for (let seed = 1; seed <= STEPS; seed++) {
-      const pool = aboutToHang(seed);
-      if (pool === null) continue;
-      const { core, runner } = pool.world;
-      const c = pool.found('c');
-      const s = pool.found('s');
-      runner.runUntil(() => isHanging(pool, s));
-      if (c.pending.length === 0) continue;
-      tried++;
-      flushFailed(core['state'], c, new Error('EIO'));
-      runner.runFor(2000);
-      for (let grain = 0; grain < GRAINS; grain++) pool.write('v', grain, 2);
-      pool.flush('v');
-      pool.emptyLog();
-      loseAll(pool);
-      if (pool.found('s').offline === '') assertShows1(pool, `seed ${seed}`);
-    }
-    assert.ok(tried > STEPS / 4, `${tried} of ${STEPS}`);
-  });
+  for (const how of ['deleted', 'synced'] as const)
+    it(`takes those along that need what it had not made durable, where a copy between is ${how}`, () => {
+      let tried = 0;
+      for (let seed = 1; seed <= STEPS; seed++) {
+        const pool = aboutToHang(seed, how);
+        if (pool === null) continue;
+        const { core, runner } = pool.world;
+        const c = pool.found('c');
+        const s = pool.found('s');
+        runner.runUntil(() => isHanging(pool, s));
+        if (c.pending.length === 0) continue;
+        tried++;
+        flushFailed(core['state'], c, new Error('EIO'));
+        runner.runFor(2000);
+        for (let grain = 0; grain < GRAINS; grain++) pool.write('v', grain, 2);
+        pool.flush('v');
+        pool.emptyLog();
+        loseAll(pool);
+        if (pool.found('s').offline === '') assertShows1(pool, `seed ${seed}`);
+      }
+      assert.ok(tried > STEPS / 4, `${tried} of ${STEPS}`);
+    });
 
-  it('has them given first what they need, where they do not read there yet', () => {
-    let tried = 0;
-    for (let seed = 1; seed <= STEPS; seed++) {
-      const pool = aboutToHang(seed);
-      if (pool === null) continue;
-      const { core, disk, runner } = pool.world;
-      const c = pool.found('c');
-      const s = pool.found('s');
-      // It has something to flush before it may hang on another one.
-      disk.slowFlushes.add(s.file.path);
-      runner.call('write', pool.writing('s', 0, 1), () => {});
-      runner.runUntil(
-        () => s.parent === c || (c.gate['closed'] > 0 && disk.isUnderWay('flush', s.file.path)),
-      );
-      if (s.parent === c || c.pending.length === 0) continue;
-      tried++;
-      flushFailed(core['state'], c, new Error('EIO'));
-      pool.write('v', 1, 2);
-      pool.flush('v');
-      runner.runUntil(() => s.parent === c);
-      loseAll(pool);
-      assertShows1(pool, `seed ${seed}`);
-    }
-    assert.ok(tried > STEPS / 2, `${tried} of ${STEPS}`);
-  });
+  for (const how of ['deleted', 'synced'] as const)
+    it(`has them given first what they need, where a copy between is still being ${how}`, () => {
+      let tried = 0;
+      for (let seed = 1; seed <= STEPS; seed++) {
+        const pool = aboutToHang(seed, how);
+        if (pool === null) continue;
+        const { core, disk, runner } = pool.world;
+        const c = pool.found('c');
+        const s = pool.found('s');
+        // It has something to flush before it may hang on another one.
+        disk.slowFlushes.add(s.file.path);
+        runner.call('write', pool.writing('s', 0, 1), () => {});
+        runner.runUntil(
+          () => s.parent === c || (c.gate['closed'] > 0 && disk.isUnderWay('flush', s.file.path)),
+        );
+        if (s.parent === c || c.pending.length === 0) continue;
+        tried++;
+        flushFailed(core['state'], c, new Error('EIO'));
+        pool.write('v', 1, 2);
+        pool.flush('v');
+        runner.runUntil(() => s.parent === c);
+        loseAll(pool);
+        assertShows1(pool, `seed ${seed}`);
+      }
+      assert.ok(tried > STEPS / 2, `${tried} of ${STEPS}`);
+    });
 });
