@@ -5,6 +5,8 @@
  *   - nobody is given a grain out of it, and it is given none: not in the background, nor for who leaves the tree
  *   - it does not grow; it stays as it was found until it is put back and the next engine finds it whole: nothing is written to it,
  *     from the undo log neither, and nothing in it is emptied: it may be another volume's
+ *   - it is not flushed, which would say nothing of the volume's own; so of its bits only those are made durable that were known to
+ *     be before, and the others go on waiting
  *   - a volume that gets another file is a whole one; who keeps the old one for those that read from it has the mark too
  *
  * One that is lost, with all that read through it (offline in the catalog), may have anything: it is never shown.
@@ -26,9 +28,18 @@ export function checkFiles(volume: Volume, owner: Volume): void {
 const isLost = (volume: Volume): boolean =>
   [volume, ...volume.readers()].every(({ row }) => row.offline !== '');
 
+/** For its file, which cannot be flushed until then. */
+export const isWaiting = (volume: Volume): boolean => volume.badFile !== '' && !isLost(volume);
+
 /** Before what the undo log has of the volume comes to its file. */
 export function checkFile({ name, badFile }: Volume): void {
   if (badFile !== '') throw new FlashCopyError('Damaged', `nothing comes to the file of ${name}: ${badFile}`);
+}
+
+/** In place of a flush. Nothing has failed (B3): the volume waits. */
+export function checkFlush(volume: Volume): void {
+  if (isWaiting(volume))
+    throw new FlashCopyError('Damaged', `${volume.name} cannot be flushed: ${volume.badFile}`);
 }
 
 /**
@@ -42,15 +53,21 @@ export const lackingChildren = (volume: Volume): Volume[] =>
   volume.children.filter((child) => child.held !== null && child.held.count < child.grains);
 
 /**
- * Whether nothing is lost by waiting for the file: nothing comes to it meanwhile. The volume lacks nothing, or reads what it lacks
- * from others whose file is not there either, so that nobody overwrites that; and the log has nothing for it.
+ * Whether nothing is lost by waiting for the file: nothing comes to it meanwhile. The volume lacks nothing, durably, or reads what
+ * it lacks from others whose file is not there either, so that nobody overwrites that; and the log has nothing for it.
  */
 export function canWait(volume: Volume): boolean {
-  const lacks = volume.held !== null && volume.held.count < volume.grains;
-  return volume.unfilled === 0 && (!lacks || readsThroughBadFile(volume));
+  const needsLog = volume.unfilled > 0 || [...volume.logged.keys()].some((g) => isPending(volume, g));
+  return !needsLog && (volume.holdsDurably(0, volume.grains) || readsThroughBadFile(volume));
 }
 
+const isPending = ({ pending }: Volume, grain: number): boolean => pending.some((bits) => bits.get(grain));
+
 function readsThroughBadFile(volume: Volume): boolean {
-  for (let v = volume.parent; v !== null; v = v.parent) if (v.badFile !== '') return true;
+  for (let v = volume.parent; v !== null; v = v.parent) {
+    if (v.badFile !== '') return true;
+    // It is served, and written.
+    if (v.holds(0, v.grains)) return false;
+  }
   return false;
 }

@@ -53,7 +53,10 @@ export function* makeDurable(
   try {
     if (!child.unflushed) yield* flushVolume(state, child, { first, count: end - first });
   } catch (error) {
-    if (!child.unflushed || volume.row.cowFailure === 'failWrite') throw error;
+    if (volume.row.cowFailure === 'failWrite') throw error;
+    // It was found bad just now, and what has no durable bit is lost: whoever has found that says it of those that read there.
+    if (child.badFile !== '') yield* takeOffline(state, child, child.badFile);
+    else if (!child.unflushed) throw error;
   }
   if (state.unsaved.size > 0) for (const lost of [child, ...child.readers()]) yield* saveOffline(state, lost);
 }

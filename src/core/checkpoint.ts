@@ -13,6 +13,7 @@
  * Writes go on meanwhile; what they change is in later records, or pending, or in the next checkpoint.
  */
 import { VOLATILE_ID } from './arena.ts';
+import { isWaiting } from './bad-file.ts';
 import { Bitmap } from './bitmap.ts';
 import { bitmapFile, freeze, writeBitmap } from './bitmap-file.ts';
 import { breakUnfilled, forgetLogged } from './break.ts';
@@ -93,7 +94,7 @@ function* runCheckpoint(
   }
   for (const { volume } of unsaved) setSaved(state, volume);
   // Not before: should the process die, the next one has to know what is in no file.
-  for (const job of written) if (!job.bitmap.dirty) job.bitmap.markClean();
+  for (const job of written) if (!job.bitmap.dirty && !keepsBits(job)) job.bitmap.markClean();
   // 7. What nobody needs any more.
   if (cuts) log.cut(last.seq);
   for (const job of jobs) job.volume.unpendChecked(job.sealed);
@@ -139,6 +140,10 @@ function notWritten(jobs: Job[]): void {
 
 /** `row`: the one whose next generation has been written. */
 type Job = { volume: Volume; bitmap: Bitmap; isHeld: boolean; sealed: Bitmap[]; row: BitmapRow | null };
+
+/** In memory it says what its file does not say: the next process has to know. */
+const keepsBits = ({ isHeld, volume }: Job): boolean =>
+  isHeld && isWaiting(volume) && volume.pending.length > 0;
 
 const nextFile = (bitmap: Bitmap, row: BitmapRow): PoolFile => bitmapFile(bitmap.id, row.gen + 1);
 
@@ -187,7 +192,7 @@ function* writeGeneration(state: State, job: Job): Plan<void> {
   const row = state.bitmaps.get(job.bitmap.id);
   job.row = null;
   if (row === undefined || job.volume.removed) return;
-  const isFlushed = job.isHeld && !job.volume.unflushed;
+  const isFlushed = job.isHeld && !job.volume.unflushed && !isWaiting(job.volume);
   job.sealed = isFlushed ? job.volume.seal() : [];
   const frozen = freezeFor(state, job);
   job.bitmap.dirty = false;
@@ -205,14 +210,18 @@ function* writeGeneration(state: State, job: Job): Plan<void> {
 }
 
 /**
- * An FC bitmap goes to disk without the grains that the log alone has; an open epoch with its marked regions whole, for writes
+ * An FC bitmap goes to disk without the grains that the log alone has, and without those that a bad file may have lost; an open epoch with its marked regions whole, for writes
  * that will not be in the log (C2).
  */
 function freezeFor(state: State, { volume, bitmap, isHeld }: Job) {
   if (isHeld) {
     // The log's records say that these are held, and should those be lost, nobody has them.
-    if (volume.unfilled === 0) return freeze(bitmap);
-    return freezeChanged(state, bitmap, (copy) => volume.clearUnfilled(copy));
+    const waits = isWaiting(volume) && volume.pending.length > 0;
+    if (volume.unfilled === 0 && !waits) return freeze(bitmap);
+    return freezeChanged(state, bitmap, (copy) => {
+      volume.clearUnfilled(copy);
+      if (waits) for (const bits of volume.pending) copy.andNot(bits);
+    });
   }
   const marks = volume.epochs.find((e) => e.bitmap === bitmap)?.marks;
   if (marks == null || state.closing || marks.size === 0) return freeze(bitmap);

@@ -9,6 +9,7 @@
  *
  * B3: after a failed flush nothing of the file can be trusted: the volume goes offline, and is not flushed again.
  */
+import { checkFlush } from './bad-file.ts';
 import type { Bitmap } from './bitmap.ts';
 import { checkpointHeld } from './checkpoint.ts';
 import type { LogEntry } from './log-entry.ts';
@@ -66,6 +67,7 @@ export function* flushCut(state: State, target: Volume): Plan<boolean> {
  */
 export function* flushData(state: State, volume: Volume): Plan<void> {
   if (volume.unflushed) throw notFlushedAgain(volume);
+  if (volume.badFile !== '') return checkFlush(volume);
   const { file, flushes } = volume;
   const own = { file };
   flushes.add(own);

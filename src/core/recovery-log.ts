@@ -3,9 +3,11 @@
  * they say that volumes hold.
  */
 import { FlashCopyError } from '../base/errors.ts';
-import type { Bitmap } from './bitmap.ts';
+import { VOLATILE_ID } from './arena.ts';
+import { Bitmap } from './bitmap.ts';
+import { loadBitmap } from './bitmap-file.ts';
 import type { LogRecord } from './log-entry.ts';
-import { COPY, headerAt, type RecordEntry, SLOT } from './log-record.ts';
+import { COPY, headerAt, type RecordEntry, SET, SLOT } from './log-record.ts';
 import { type LogScan, placesAt, scanLog, withoutTornEnd } from './log-scan.ts';
 import { op, type Plan } from './ops.ts';
 import type { Damage } from './recovery-damage.ts';
@@ -31,6 +33,8 @@ export function* replayLog(state: State, warm: boolean, damage: Damage): Plan<Ta
   yield* settleLast(state, scan);
   if (scan.missing.length > 0) damage.unknownRecords(scan, warm);
   applyRecords(state, scan, warm, damage);
+  if (warm)
+    for (const v of state.volumes.values()) if (v.badFile !== '') yield* pendUndurable(state, v, scan);
   return tailOf(state, scan);
 }
 
@@ -199,6 +203,35 @@ function adoptCopy(state: State, copy: LogRecord['copies'][number], warm: boolea
     if (live) volume.newer.delete(g);
     else volume.newer.add(g);
   }
+}
+
+/**
+ * The bits of a process that died, where the file is not there to be flushed: those wait of which neither the bitmap's file nor the log
+ * says that the data file has them.
+ */
+function* pendUndurable(state: State, volume: Volume, { records }: LogScan): Plan<void> {
+  const { held } = volume;
+  const row = held === null ? undefined : state.bitmaps.get(held.id);
+  if (held === null || row === undefined) return;
+  const durable = new Bitmap(state.arena, VOLATILE_ID, held.bits);
+  const waiting = new Bitmap(state.arena, VOLATILE_ID, held.bits);
+  try {
+    yield* loadBitmap(state.memory, row, durable);
+  } catch (error) {
+    if (!(error instanceof FlashCopyError) || error.code === 'PoolTooNew') throw error;
+    durable.clearRange(0, durable.bits);
+  }
+  // An older copy in the log would be taken for the newest.
+  for (const g of volume.logged.keys()) durable.clearRange(g, 1);
+  for (const { header } of records)
+    for (const { kind, bitmap, first, count } of header.entries)
+      if (kind === SET && bitmap === held.id && first + count <= held.bits) durable.setRange(first, count);
+  waiting.or(held);
+  waiting.andNot(durable);
+  volume.clearUnfilled(waiting);
+  volume.dropPending();
+  for (const { first, count } of waiting.runs()) volume.addPending(first, count);
+  for (const bits of [durable, waiting]) bits.release();
 }
 
 /** Grains that the file has newer than the log, which may not say so yet. */

@@ -42,6 +42,8 @@ export function* startScrub(state: State, bytesPerSecond: number, found: FoundBe
     // Unless it has another file by now.
     if (volume === undefined || volume.file.path !== finding.file) continue;
     volume.badFile ||= `${finding.file}: ${finding.what}`;
+    // No flush will say that it has what it was filled with.
+    state.log.unfill(volume);
     suspend(volume, volume.badFile);
     bad.push(volume);
   }

@@ -371,8 +371,8 @@ export class UndoLog {
     for (let i = 0; i < c.count; i++) {
       const at = c.volume.logged.get(c.first + i);
       if (at !== undefined && at >> 1 === c.slot + i * per) {
-        // Its flush has failed while the cut was being committed: what this record had was durable before.
-        if (c.volume.unflushed) this.noteFilled(c.volume, c.first + i, 1);
+        // Its flush has failed, or its file was found bad, while the cut was being committed: what this record had was durable before.
+        if (c.volume.unflushed || c.volume.badFile !== '') this.noteFilled(c.volume, c.first + i, 1);
         else assert((at & 1) === 1, 'the log was cut before a grain was filled');
         c.volume.logged.delete(c.first + i);
         c.volume.newer.delete(c.first + i);
