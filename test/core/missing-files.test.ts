@@ -154,4 +154,69 @@ describe('A volume whose data file is missing', () => {
       assert.deepEqual(made.shown('v'), [1, 1, 3, 1]);
     }
   });
+
+  it('and that a scrub finds so fails no write of its source, beside which it is lost, or waits for what it had durably', () => {
+    for (let seed = 1; seed <= 4 * SEEDS; seed++) {
+      const made = pool(seed);
+      made.write('v', 1, 2);
+      for (const grain of [0, 2, 3]) made.write('c', grain, 5);
+      const { id, file } = made.found('c');
+      const { world } = made;
+      if (seed % 2 === 0) world.checkpoint();
+      if (seed % 4 > 1) world.runner.runFor(seed % 8);
+      const finding = {
+        volumeId: id,
+        volume: 'c',
+        file: file.path,
+        offset: null,
+        what: 'its data file is gone',
+      };
+      const errors: unknown[] = [];
+      let left = 3;
+      const ended = (error: unknown): void => {
+        if (error !== null) errors.push(error);
+        left--;
+      };
+      world.runner.call('scrub', world.core.startScrub(0, [finding]), ended);
+      for (const grain of [0, 3]) world.runner.call('write', made.writing('v', grain, 3), ended);
+      if (seed % 8 > 3) world.checkpoint();
+      world.runner.runUntil(() => left === 0);
+      assert.deepEqual(errors, [], `seed ${seed}`);
+      made.takeAway([file.path]);
+      made.emptyLog();
+      assert.deepEqual(made.shown('v'), [3, 2, 1, 3]);
+      made.putBack();
+      made.cutPower();
+      if (made.found('c').offline === '') assert.deepEqual(made.shown('c'), [5, 1, 5, 5], `seed ${seed}`);
+      assert.deepEqual(made.shown('x'), [7, 7, 7, 7]);
+    }
+  });
+
+  it('and that a scrub finds so beside a checkpoint keeps what the log has for it, until a flush has said that the file has it', () => {
+    for (let seed = 1; seed <= 8 * SEEDS; seed++) {
+      const made = pool(seed);
+      for (const grain of [0, 2, 3]) made.write('c', grain, 5);
+      made.flush('c');
+      made.emptyLog();
+      made.write('v', 1, 2);
+      const { id, file, logged } = made.found('c');
+      const { world } = made;
+      world.checkpoint();
+      made.tick();
+      world.runner.runUntil(() => (logged.get(1)! & 1) === 1);
+      if (seed % 2 === 0) world.runner.runFor(Math.floor(seed / 2) % 16);
+      const finding = {
+        volumeId: id,
+        volume: 'c',
+        file: file.path,
+        offset: null,
+        what: 'its data file is gone',
+      };
+      world.run('scrub', world.core.startScrub(0, [finding]));
+      made.emptyLog();
+      made.cutPower();
+      if (made.found('c').offline === '') assert.deepEqual(made.shown('c'), [5, 1, 5, 5], `seed ${seed}`);
+      assert.deepEqual(made.shown('v').with(1, 2), [1, 2, 1, 1]);
+    }
+  });
 });
