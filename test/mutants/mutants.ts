@@ -196,9 +196,25 @@ const lockAtOnce: Edit = {
   replace: '    return lock;\n',
 };
 
+/** Where the leaver is locked before its children get the last, the lock alone keeps most away. */
+const lockLast: readonly Edit[] = [
+  {
+    file: 'leave.ts',
+    find: '    lock = yield* leaver.locks.take(0, leaver.grains);\n    // 2. What changed since.\n',
+    replace: '    // 2. What changed since.\n',
+  },
+  {
+    file: 'leave.ts',
+    find: '    // 3. The new parents.\n    const moved',
+    replace:
+      '    lock = yield* leaver.locks.take(0, leaver.grains);\n    // 3. The new parents.\n    const moved',
+  },
+];
+
 /** Of mutants that are found in the text (sites.ts): what makes small histories reach the place. */
 export const SMALLER: Readonly<Record<string, readonly Edit[]>> = {
   'flush.ts: yield* state.log.appendBits(entries) is not waited for': [appendEach],
   'hydrate.ts: yield* flushVolume(state, volume) is left out': [cleanInsideOnly],
   'hydrate.ts: yield* flushCut(state, volume) is left out': [lockAtOnce],
+  'leave.ts: yield* v.gate.drain() is left out': lockLast,
 };
