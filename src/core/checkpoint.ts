@@ -210,13 +210,14 @@ function* writeGeneration(state: State, job: Job): Plan<void> {
 }
 
 /**
- * An FC bitmap goes to disk without the grains that the log alone has, and without those that a bad file may have lost; an open epoch with its marked regions whole, for writes
- * that will not be in the log (C2).
+ * An FC bitmap goes to disk without the grains that the log alone has, and without those that a bad file may have lost; an open
+ * epoch with its marked regions whole, for writes that will not be in the log (C2).
  */
-function freezeFor(state: State, { volume, bitmap, isHeld }: Job) {
-  if (isHeld) {
+function freezeFor(state: State, job: Job) {
+  const { volume, bitmap } = job;
+  if (job.isHeld) {
     // The log's records say that these are held, and should those be lost, nobody has them.
-    const waits = isWaiting(volume) && volume.pending.length > 0;
+    const waits = keepsBits(job);
     if (volume.unfilled === 0 && !waits) return freeze(bitmap);
     return freezeChanged(state, bitmap, (copy) => {
       volume.clearUnfilled(copy);

@@ -7,7 +7,6 @@
  * Space is given back beside everything else, and in pieces: a filesystem mounted with `discard` discards what was freed
  * when its journal commits, and every flush of the pool waits for that. Thousands of extents at once take 0.1 s.
  */
-
 import { mayRemove } from './bad-file.ts';
 import { bitmapFile } from './bitmap-file.ts';
 import { leaveBroken } from './break.ts';
@@ -42,14 +41,8 @@ export function* reclaimLoop(state: State): Plan<void> {
       yield* goAndGiveBack(state, next);
     } catch (error) {
       failedAt.set(next, state.clock.now());
-      state.listener.log(
-        'warn',
-        `a ${next.row.retired ? 'deleted' : 'broken'} volume cannot be reclaimed yet`,
-        {
-          volume: next.name,
-          error: (error as Error).message,
-        },
-      );
+      const what = `a ${next.row.retired ? 'deleted' : 'broken'} volume cannot be reclaimed yet`;
+      state.listener.log('warn', what, { volume: next.name, error: (error as Error).message });
       yield op.sleep(RETRY_MS);
     }
   }

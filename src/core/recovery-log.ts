@@ -214,7 +214,6 @@ function* pendUndurable(state: State, volume: Volume, { records }: LogScan): Pla
   const row = held === null ? undefined : state.bitmaps.get(held.id);
   if (held === null || row === undefined) return;
   const durable = new Bitmap(state.arena, VOLATILE_ID, held.bits);
-  const waiting = new Bitmap(state.arena, VOLATILE_ID, held.bits);
   try {
     yield* loadBitmap(state.memory, row, durable);
   } catch (error) {
@@ -226,12 +225,9 @@ function* pendUndurable(state: State, volume: Volume, { records }: LogScan): Pla
   for (const { header } of records)
     for (const { kind, bitmap, first, count } of header.entries)
       if (kind === SET && bitmap === held.id && first + count <= held.bits) durable.setRange(first, count);
-  waiting.or(held);
-  waiting.andNot(durable);
-  volume.clearUnfilled(waiting);
   volume.dropPending();
-  for (const { first, count } of waiting.runs()) volume.addPending(first, count);
-  for (const bits of [durable, waiting]) bits.release();
+  volume.pendAll(durable);
+  durable.release();
 }
 
 /** Grains that the file has newer than the log, which may not say so yet. */

@@ -215,13 +215,18 @@ export class Volume {
     newest.setRange(first, count);
   }
 
-  /** All that it holds waits for a flush. Not what is in the undo log only: that is durable there, and no flush brings it to the file. */
-  pendAll(): void {
+  /**
+   * All that it holds waits for a flush, but for what is known to be durable. Not what is in the undo log only: that is durable
+   * there, and no flush brings it to the file.
+   */
+  pendAll(durable: Bitmap | null = null): void {
     if (this.held === null) return;
     const bits = new Bitmap(this.arena, VOLATILE_ID, this.held.bits);
     bits.or(this.held);
+    if (durable !== null) bits.andNot(durable);
     this.clearUnfilled(bits);
-    this.pending.push(bits);
+    if (bits.count > 0) this.pending.push(bits);
+    else bits.release();
   }
 
   /** Take all that is pending now for a flush; later additions are not part of it. */

@@ -2,8 +2,8 @@
  * A supervisor's way to the keeper: gets back what a former supervisor left there, and keeps a copy of its own there.
  *
  * The link is made again whenever the keeper was started again. `kept` says that the keeper has said that it holds the copy,
- * and lived when it was last looked at; whoever is about to rely on it asks `confirm`. Nothing here blocks, and nothing here fails: without a
- * keeper an engine runs as it would without the option.
+ * and lived when it was last looked at; whoever is about to rely on it asks `confirm`. Nothing here blocks, and nothing here
+ * fails: without a keeper an engine runs as it would without the option.
  */
 import fs from 'node:fs';
 import process from 'node:process';
