@@ -5,14 +5,12 @@ import { flushFailed } from '../../src/core/offline.ts';
 import type { VolumeRow } from '../../src/core/rows.ts';
 import type { Volume } from '../../src/core/volume.ts';
 import { BLOCK } from '../sim/sim-file.ts';
-import { SmallPool } from '../sim/small-pool.ts';
+import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
 const SEEDS = 60;
 const HOT = 60;
 
 /** The file of this volume. */
-const fileOf = ({ file }: Volume): RegExp => new RegExp(`^${file.path.replace('.', '\\.')}$`);
-
 const inCatalog = ({ world }: SmallPool, volume: Volume): VolumeRow =>
   JSON.parse(world.disk.catalog.get(`volume ${volume.id}`)!) as VolumeRow;
 
@@ -27,7 +25,7 @@ describe('A copy that is broken for want of space', () => {
       pool.copyAll('t');
       pool.write('c', 0, 5);
       pool.write('v', 1, 6);
-      const path = new RegExp(pool.found('c').file.path);
+      const path = fileOf(pool.found('c'));
       disk.faults = [{ kinds: ['write'], path, errno: ENOSPC, times: Number.POSITIVE_INFINITY }];
       pool.world.checkpoint();
       let isSynced = false;
@@ -75,7 +73,7 @@ describe('A copy whose flush failed', () => {
       pool.clone('c', 'v', 4);
       pool.snapshot('s', 'c');
       pool.copyAll('c');
-      const path = new RegExp(pool.found('c').file.path);
+      const path = fileOf(pool.found('c'));
       world.disk.faults = [{ kinds: ['flush'], path, errno: EIO, times: 1 }];
       world.checkpoint();
       pool.awaitCheckpoint();
@@ -94,7 +92,7 @@ describe('A copy whose flush failed', () => {
       pool.volume('v', 4, 1);
       pool.clone('c', 'v', 4);
       pool.write('c', 0, 2);
-      const path = new RegExp(pool.found('c').file.path);
+      const path = fileOf(pool.found('c'));
       disk.faults = [
         { kinds: ['flush'], path, errno: EIO, times: 1 },
         { kinds: ['commit'], path: /^$/, errno: EIO, times: 1 },
@@ -118,7 +116,7 @@ describe('A copy whose flush failed', () => {
       pool.write('v', 0, 2);
       pool.write('c', 0, 3);
       pool.snapshot('s', 'c');
-      const path = new RegExp(pool.found('c').file.path);
+      const path = fileOf(pool.found('c'));
       world.disk.faults = [{ kinds: ['flush'], path, errno: EIO, times: 1 }];
       assert.throws(() => pool.flush('c'));
       assert.equal(pool.read('s', 0), 3, `seed ${seed}`);
@@ -163,7 +161,7 @@ describe('A copy whose flush failed', () => {
       const c = pool.found('c');
       runner.runUntil(() => c.held!.get(0));
       pool.write('reader', 0, 3);
-      disk.faults.push({ kinds: ['flush'], path: new RegExp(c.file.path), errno: EIO, times: 1 });
+      disk.faults.push({ kinds: ['flush'], path: fileOf(c), errno: EIO, times: 1 });
       runner.call('flush', core.flush(c), () => {});
       runner.runUntilAnswered();
       if (c.offline === '') continue;
@@ -188,7 +186,7 @@ describe('A copy whose flush failed', () => {
         pool.emptyLog();
         pool.snapshot('newer', 'v');
         for (let grain = 16; grain < 32; grain++) pool.write('v', grain, 3);
-        const path = new RegExp(pool.found('reader').file.path);
+        const path = fileOf(pool.found('reader'));
         disk.faults.push({ kinds: ['write', 'punch'], path, errno, times: Number.POSITIVE_INFINITY });
         for (const name of ['newer', 'older']) flushFailed(core['state'], pool.found(name), new Error('EIO'));
         runner.runFor(60_000);
@@ -336,7 +334,7 @@ describe('A copy whose file does not take what the undo log has of it', () => {
       pool.volume('v', 4, 1);
       pool.clone('c', 'v');
       pool.write('v', 0, 2);
-      const path = new RegExp(pool.found('c').file.path);
+      const path = fileOf(pool.found('c'));
       disk.faults = [{ kinds: ['write'], path, errno: EIO, times: 1 }];
       pool.world.checkpoint();
       for (let reads = 0; reads < 20; reads++) {

@@ -4,7 +4,7 @@ import { EIO, ENOSPC } from '../../src/base/errors.ts';
 import { END_HISTORIES } from '../sim/end-histories.ts';
 import { BLOCK, SimFile } from '../sim/sim-file.ts';
 import { POOL } from '../sim/sim-world.ts';
-import { SmallPool } from '../sim/small-pool.ts';
+import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
 const SEEDS = 24;
 const GRAINS = 8;
@@ -22,7 +22,7 @@ const remove = ({ world }: SmallPool, mapping: string, force: boolean) =>
 /** One flush of the volume fails, and perhaps the commits that would say so. */
 function failFlush(pool: SmallPool, name: string, commits = 0): void {
   const { core, disk, runner } = pool.world;
-  const path = new RegExp(`^${pool.found(name).file.path}$`);
+  const path = fileOf(pool.found(name));
   disk.faults.push({ kinds: ['flush'], path, errno: EIO, times: 1 });
   if (commits > 0) disk.faults.push({ kinds: ['commit'], path: /^$/, errno: EIO, times: commits });
   runner.call('flush', core.flush(pool.found(name)), (error) => assert.ok(error !== null));
@@ -162,7 +162,7 @@ describe('A mapping that is deleted half-copied', () => {
         pool.write('v', 1, 2);
         pool.write('c', 2, 6);
         pool.clone('d', 'c');
-        const path = new RegExp(`^${pool.found('c').file.path}$`);
+        const path = fileOf(pool.found('c'));
         const { faults } = world.disk;
         if (how === 'EIO')
           faults.push({ kinds: ['flush', 'punch'], path, errno: EIO, times: 1, skip: seed % 3 });

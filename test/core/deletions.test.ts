@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { EIO, ENOSPC } from '../../src/base/errors.ts';
 import { BLOCK } from '../sim/sim-file.ts';
-import { SmallPool } from '../sim/small-pool.ts';
+import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
 const GRAINS = 16;
 /** Commits of a deletion and what follows it, each of which fails in turn. */
@@ -63,7 +63,7 @@ describe('A deleted volume', () => {
       }
       const [bad, well] = [pool.found('bad'), pool.found('well')];
       // Its snapshot needs this grain.
-      const path = new RegExp(bad.file.path);
+      const path = fileOf(bad);
       disk.faults.push({ kinds: ['read'], path, offset: BLOCK, errno: EIO, times: Number.POSITIVE_INFINITY });
       for (const name of ['bad', 'well']) pool.world.run('delete', core.deleteVolume(name));
       const isThere = ({ id }: { id: number }) => core['state'].volumes.has(id);

@@ -5,7 +5,7 @@ import type { Core } from '../../src/core/core.ts';
 import { flushFailed } from '../../src/core/offline.ts';
 import type { Plan } from '../../src/core/ops.ts';
 import type { Volume } from '../../src/core/volume.ts';
-import { SmallPool } from '../sim/small-pool.ts';
+import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
 const STEPS = 40;
 const GRAINS = 8;
@@ -54,7 +54,7 @@ const OPERATIONS: readonly { name: string; begin: (seed: number) => SmallPool; a
 function flushFailsBeside(pool: SmallPool, act: Act, steps: number, failsToo: boolean): unknown {
   const { core, disk, runner } = pool.world;
   const t = pool.found('t');
-  const path = new RegExp(`^${t.file.path.replace('.', '\\.')}$`);
+  const path = fileOf(t);
   let outcome: unknown = 'under way';
   runner.call('operation', act(core), (error) => {
     outcome = error;

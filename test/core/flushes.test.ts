@@ -1,7 +1,7 @@
 /** Flushes of one volume beside each other. */
 import assert from 'node:assert/strict';
 import { EIO } from '../../src/base/errors.ts';
-import { SmallPool } from '../sim/small-pool.ts';
+import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
 const SEEDS = 200;
 
@@ -13,7 +13,7 @@ describe('A flush beside one that fails', () => {
       const { core, disk, runner } = pool.world;
       pool.volume('v', 4, 1);
       pool.write('v', 0, 2);
-      const path = new RegExp(pool.found('v').file.path);
+      const path = fileOf(pool.found('v'));
       disk.faults = [{ kinds: ['flush'], path, errno: EIO, times: seed % 4 === 0 ? 0 : 1, skip: seed % 2 }];
       let told = 0;
       for (let flush = 0; flush < 2; flush++)

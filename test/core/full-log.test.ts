@@ -9,7 +9,7 @@ import { RECORD_SLOTS_MAX } from '../../src/core/log-record.ts';
 import { flushFailed } from '../../src/core/offline.ts';
 import { type Plan, Signal } from '../../src/core/ops.ts';
 import { BLOCK } from '../sim/sim-file.ts';
-import { SmallPool } from '../sim/small-pool.ts';
+import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
 /** So many that to say of every second one that it is held takes more of the log than is kept free for that. */
 const MANY = 140_000;
@@ -128,7 +128,7 @@ describe('A full undo log', function () {
     busyVolume(pool);
     pool.write('v', 1, 3);
     const c = pool.found('c');
-    const path = new RegExp(c.file.path);
+    const path = fileOf(c);
     disk.faults = [{ kinds: ['write'], path, errno: EIO, times: Number.POSITIVE_INFINITY }];
     busyWrites(pool);
     runner.runUntilAnswered();
@@ -157,7 +157,7 @@ describe('A full undo log', function () {
     runner.runUntil(() => queue.length === 2);
     // The checkpoint has to break this copy, which is a change of the tree.
     pool.write('broken', 0, 2);
-    const path = new RegExp(pool.found('broken-s').file.path);
+    const path = fileOf(pool.found('broken-s'));
     disk.faults = [{ kinds: ['write'], path, errno: ENOSPC, times: Number.POSITIVE_INFINITY }];
     pool.world.checkpoint();
     runner.runUntil(() => queue.length === 3);

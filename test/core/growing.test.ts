@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { EIO } from '../../src/base/errors.ts';
 import type { Plan } from '../../src/core/ops.ts';
 import { BLOCK } from '../sim/sim-file.ts';
-import { SmallPool } from '../sim/small-pool.ts';
+import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
 const SEEDS = 32;
 
@@ -14,7 +14,7 @@ describe('A growth whose flush fails', () => {
       const { world } = pool;
       pool.volume('v', 8, 1);
       pool.write('v', 2, 5);
-      const path = new RegExp(pool.found('v').file.path);
+      const path = fileOf(pool.found('v'));
       world.disk.faults.push({ kinds: ['flush'], path, errno: EIO, times: 1 });
       const grow = () => world.run('grow', world.core.growVolume('v', 16 * BLOCK));
       assert.throws(grow, /flush of volumes.* failed: EIO/);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { ENOSPC } from '../../src/base/errors.ts';
 import { breakForSpace } from '../../src/core/break.ts';
 import type { Plan } from '../../src/core/ops.ts';
-import { SmallPool } from '../sim/small-pool.ts';
+import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
 const GRAINS = 64;
 const SEEDS = 16;
@@ -120,7 +120,7 @@ function aboutToHang(seed: number): SmallPool | null {
 
 /** Its target's file does not take what comes there from the log. */
 function failOnce(pool: SmallPool): void {
-  const path = new RegExp(pool.found('c').file.path);
+  const path = fileOf(pool.found('c'));
   pool.world.disk.faults = [{ kinds: ['write'], path, errno: ENOSPC, times: 1 }];
 }
 

@@ -27,6 +27,13 @@ class MissingPool extends SmallPool {
     this.#away.clear();
   }
 
+  /** A plan for somebody who does not wait. */
+  scrubFindingGone(name: string) {
+    const { id, file } = this.found(name);
+    const finding = { volume: name, file: file.path, offset: null, what: 'its data file is gone' };
+    return this.world.core.startScrub(0, [{ volumeId: id, ...finding }]);
+  }
+
   paths(...names: string[]): string[] {
     return names.map((name) => this.found(name).file.path);
   }
@@ -160,24 +167,17 @@ describe('A volume whose data file is missing', () => {
       const made = pool(seed);
       made.write('v', 1, 2);
       for (const grain of [0, 2, 3]) made.write('c', grain, 5);
-      const { id, file } = made.found('c');
+      const { file } = made.found('c');
       const { world } = made;
       if (seed % 2 === 0) world.checkpoint();
       if (seed % 4 > 1) world.runner.runFor(seed % 8);
-      const finding = {
-        volumeId: id,
-        volume: 'c',
-        file: file.path,
-        offset: null,
-        what: 'its data file is gone',
-      };
       const errors: unknown[] = [];
       let left = 3;
       const ended = (error: unknown): void => {
         if (error !== null) errors.push(error);
         left--;
       };
-      world.runner.call('scrub', world.core.startScrub(0, [finding]), ended);
+      world.runner.call('scrub', made.scrubFindingGone('c'), ended);
       for (const grain of [0, 3]) world.runner.call('write', made.writing('v', grain, 3), ended);
       if (seed % 8 > 3) world.checkpoint();
       world.runner.runUntil(() => left === 0);
@@ -199,20 +199,13 @@ describe('A volume whose data file is missing', () => {
       made.flush('c');
       made.emptyLog();
       made.write('v', 1, 2);
-      const { id, file, logged } = made.found('c');
+      const { logged } = made.found('c');
       const { world } = made;
       world.checkpoint();
       made.tick();
       world.runner.runUntil(() => (logged.get(1)! & 1) === 1);
       if (seed % 2 === 0) world.runner.runFor(Math.floor(seed / 2) % 16);
-      const finding = {
-        volumeId: id,
-        volume: 'c',
-        file: file.path,
-        offset: null,
-        what: 'its data file is gone',
-      };
-      world.run('scrub', world.core.startScrub(0, [finding]));
+      world.run('scrub', made.scrubFindingGone('c'));
       made.emptyLog();
       made.cutPower();
       if (made.found('c').offline === '') assert.deepEqual(made.shown('c'), [5, 1, 5, 5], `seed ${seed}`);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { EIO } from '../../src/base/errors.ts';
 import type { Plan } from '../../src/core/ops.ts';
 import { BLOCK } from '../sim/sim-file.ts';
-import { SmallPool } from '../sim/small-pool.ts';
+import { fileOf, SmallPool } from '../sim/small-pool.ts';
 import { START_HISTORIES } from '../sim/start-histories.ts';
 
 const SEEDS = 16;
@@ -105,7 +105,7 @@ describe('A mapping that is being prepared', () => {
       pool.volume('c', 8, 5);
       pool.map('m', 'v', 'c');
       pool.write('v', 1, 2);
-      const path = new RegExp(pool.found('v').file.path);
+      const path = fileOf(pool.found('v'));
       disk.faults.push({ kinds: ['flush'], path, errno: EIO, times: 1, skip: seed % 3 });
       let isStarted = false;
       for (let i = 0; i < 2; i++) runner.call('prepare', core.prepareMapping('m'), () => {});
@@ -139,7 +139,7 @@ describe('Of a group whose start fails where one source is flushed', () => {
       pool.write('a', 1, 2);
       disk.faults.push({
         kinds: ['flush'],
-        path: new RegExp(pool.found('a').file.path),
+        path: fileOf(pool.found('a')),
         errno: EIO,
         times: 1,
       });
@@ -157,7 +157,7 @@ describe('Of a group whose start fails where one source is flushed', () => {
       pool.write('a', 1, 2);
       disk.faults.push({
         kinds: ['flush'],
-        path: new RegExp(pool.found('a').file.path),
+        path: fileOf(pool.found('a')),
         errno: EIO,
         times: 1,
       });
@@ -214,7 +214,7 @@ describe('A flush of what a target had before it was started', () => {
       pool.volume('c', 8, 5);
       pool.map('m', 'v', 'c');
       const { file } = pool.found('c');
-      disk.faults.push({ kinds: ['flush'], path: new RegExp(file.path), errno: EIO, times: 1 });
+      disk.faults.push({ kinds: ['flush'], path: fileOf({ file }), errno: EIO, times: 1 });
       disk.slowFlushes.add(file.path);
       runner.call('start', core.startMappings(['m']), () => {});
       for (let step = seed % 8; step > 0; step--) runner.advance();

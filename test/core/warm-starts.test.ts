@@ -1,7 +1,7 @@
 /** Starts on the shared words of an engine that died: what counts as durable of what it had in memory. */
 import assert from 'node:assert/strict';
 import { EIO, ENOSPC } from '../../src/base/errors.ts';
-import { SmallPool } from '../sim/small-pool.ts';
+import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
 const SEEDS = 30;
 
@@ -69,7 +69,7 @@ describe('An engine that goes on from the shared words of one that died', () => 
       const c = pool.found('c');
       runner.runUntil(() => c.held!.get(0));
       assert.ok(!c.holdsDurably(0, 1));
-      disk.faults.push({ kinds: ['flush'], path: new RegExp(c.file.path), errno: EIO, times: 1 });
+      disk.faults.push({ kinds: ['flush'], path: fileOf(c), errno: EIO, times: 1 });
       pool.world.processDeath();
       pool.world.open();
       assert.match(pool.found('c').offline, /flush of its data failed/);

@@ -6,6 +6,10 @@ import { Random } from './random.ts';
 import { BLOCK } from './sim-file.ts';
 import { SimWorld } from './sim-world.ts';
 
+/** For faults of I/O on the volume's file, and on no other. */
+export const fileOf = ({ file }: Pick<Volume, 'file'>): RegExp =>
+  new RegExp(`^${file.path.replace('.', '\\.')}$`);
+
 export class SmallPool {
   readonly world: SimWorld;
 
