@@ -7,7 +7,7 @@ import { VOLATILE_ID } from './arena.ts';
 import { mayRemove } from './bad-file.ts';
 import { Bitmap } from './bitmap.ts';
 import { flushVolume } from './flush.ts';
-import { giveRange } from './hydrate.ts';
+import { giveRange, isForLater } from './hydrate.ts';
 import { leaveTree } from './leave.ts';
 import { isDead, saveOffline, takeOffline } from './offline.ts';
 import { op, type Plan } from './ops.ts';
@@ -63,12 +63,18 @@ export function* makeDurable(
 
 /**
  * The target's file does not take what the undo log holds for it, or what it needs of a volume that leaves. The target
- * is broken; those that read through it get their grains; its own go, and with them its space.
+ * is broken; those that read through it get their grains; its own go, and with them its space. Where one of those takes nothing
+ * until the log has room, it gets at once what the log has, and the rest later.
  */
 export function* breakForSpace(state: State, target: Volume, error: Error): Plan<void> {
   if (target.removed) return;
   yield* takeBroken(state, target, error);
-  yield* giveToReaders(state, target, true);
+  try {
+    yield* giveToReaders(state, target, true);
+  } catch (later) {
+    if (!isForLater(later)) throw later;
+    yield* forgetLogged(state, target);
+  }
 }
 
 /**
@@ -169,7 +175,7 @@ export function* leaveBroken(state: State, target: Volume): Plan<void> {
 /** Those that read through it get their grains; then the log keeps nothing for it, and with `punch` the file neither. */
 function* giveToReaders(state: State, target: Volume, punch: boolean): Plan<void> {
   const hasLeft = yield* leaveTree(state, target, punch, function* (reader, error) {
-    if (!(error instanceof FlashCopyError) || isOfCatalog(error)) throw error;
+    if (!(error instanceof FlashCopyError) || isOfCatalog(error) || isForLater(error)) throw error;
     // It cannot take them, for want of room or because its file fails too: then it is what has to go first.
     yield* breakForSpace(state, reader, error);
   });

@@ -146,19 +146,30 @@ function* hydrate(state: State, volume: Volume, first: number, end: number): Pla
   }
 }
 
-/** The lock, when what the volume shows of its source is durable: a flush may take long, which is no place for locks. */
+/**
+ * The lock, when what the volume shows of its source is durable, or what it lacks is in the undo log, and so is durable anyhow: a
+ * full log may have to get rid of that. A flush may take long, which is no place for locks.
+ */
 function* lockSettled(state: State, volume: Volume, first: number, end: number): Plan<RangeLock> {
   for (;;) {
-    if (yield* flushCut(state, volume))
-      throw new FlashCopyError(
-        'Unavailable',
-        `${volume.name} takes nothing of its source until the undo log has room`,
-      );
+    const lacksRoom = yield* flushCut(state, volume);
     const lock = yield* volume.locks.take(first, end - first);
-    if (volume.unflushedCut === 0) return lock;
+    if (volume.unflushedCut === 0 || isInLog(volume, first, end)) return lock;
     volume.locks.give(lock);
+    if (lacksRoom) throw takesLater(volume);
   }
 }
+
+/** All of it that the volume lacks. Under the lock: from there the grains can come to a file only. */
+const isInLog = (volume: Volume, first: number, end: number): boolean =>
+  volume.parent === null || resolve(volume, first, end).every((s) => s.slot >= 0 || s.owner === volume);
+
+const takesLater = (volume: Volume): FlashCopyError =>
+  new FlashCopyError('Unavailable', `${volume.name} takes nothing of its source until the undo log has room`);
+
+/** Nothing is wrong with a volume that could not be given something: it takes it when the undo log has room. */
+export const isForLater = (error: unknown): boolean =>
+  error instanceof FlashCopyError && error.code === 'Unavailable';
 
 function* makeHole(volume: Volume, first: number, count: number): Plan<void> {
   if (!volume.sparse) yield volume.zero(first * volume.grain, count * volume.grain);

@@ -28,7 +28,7 @@ function scattered(
   const { core, runner } = pool.world;
   const request = { name: source, sizeBytes: grains * BLOCK, grainBytes: BLOCK, cowFailure };
   pool.world.run('create', core.createVolume(request));
-  pool.write(source, 1, 1);
+  for (const grain of [1, 3]) pool.write(source, grain, 1);
   pool.clone(name, source);
   for (let grain = 0; grain < grains; grain += 1024) pool.write(name, grain, 7);
   pool.emptyLog();
@@ -139,6 +139,34 @@ describe('A full undo log', function () {
     pool.cutPower();
     assert.deepEqual([pool.read('s', 0), pool.read('s', 1), pool.read('s', SOME - 2)], [7, 1, 7]);
   });
+
+  for (const errno of [EIO, ENOSPC])
+    it(`breaks no snapshot that waits for room to be told, where the file that it reads from takes nothing: errno ${errno}`, () => {
+      const pool = new SmallPool(1);
+      const { core, runner, disk } = pool.world;
+      scattered(pool, 'c', 'v', MANY);
+      busyVolume(pool);
+      // Of grain 1 the log has something older than what the host has written, of grain 3 what is nowhere else.
+      for (const grain of [1, 3]) pool.write('v', grain, 3);
+      pool.write('c', 1, 5);
+      for (let grain = 0; grain < MANY; grain += 2) pool.found('c').addPending(grain, 1);
+      for (let grain = 0; grain < 400; grain++) pool.write('busy', grain, 2);
+      const path = fileOf(pool.found('c'));
+      disk.faults = [{ kinds: ['write'], path, errno, times: Number.POSITIVE_INFINITY }];
+      let isTold = false;
+      runner.call('cut', core.createSnapshots([{ name: 's', source: 'c', copyRate: 0 }]), (error) => {
+        isTold = error === null;
+      });
+      runner.runUntilAnswered();
+      assert.ok(isTold);
+      assert.match(pool.found('c').offline, /cannot have what it needs/);
+      runner.runUntil(() => pool.found('c').parent === null);
+      pool.cutPower();
+      assert.deepEqual(
+        [0, 1, 2, 3].map((grain) => pool.read('s', grain)),
+        [7, 5, 7, 1],
+      );
+    });
 
   it('does not keep a sync waiting that a checkpoint waits for', () => {
     const pool = new SmallPool(1);

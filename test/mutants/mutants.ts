@@ -192,7 +192,7 @@ const cleanInsideOnly: Edit = {
 /** Without the second look it would look for ever. */
 const lockAtOnce: Edit = {
   file: 'hydrate.ts',
-  find: '    if (volume.unflushedCut === 0) return lock;\n    volume.locks.give(lock);\n',
+  find: '    if (volume.unflushedCut === 0 || isInLog(volume, first, end)) return lock;\n    volume.locks.give(lock);\n',
   replace: '    return lock;\n',
 };
 
