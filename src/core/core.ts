@@ -142,8 +142,11 @@ export class Core {
   private *checkpoints(): Plan<void> {
     const { state } = this;
     for (;;) {
+      const [oldest] = state.log.records;
       try {
         yield* checkpoint(state);
+        // It found nothing to do: who waits for room would ask at once again, for ever, and no I/O would end.
+        if (state.log.waiting > 0 && state.log.records[0] === oldest) yield op.sleep(1);
         state.log.stall(null);
         return;
       } catch (error) {

@@ -117,7 +117,8 @@ export class UndoLog {
    */
   *room(): Plan<void> {
     const before = this.stalls;
-    this.onPressure();
+    // Without records all that is taken is reserved: whoever gives that back wakes them, and no checkpoint can.
+    if (this.records.length > 0) this.onPressure();
     this.waiting++;
     yield this.cutSignal;
     this.waiting--;

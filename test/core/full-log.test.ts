@@ -8,6 +8,7 @@ import type { CowFailure } from '../../src/base/model.ts';
 import { RECORD_SLOTS_MAX } from '../../src/core/log-record.ts';
 import { flushFailed } from '../../src/core/offline.ts';
 import { type Plan, Signal } from '../../src/core/ops.ts';
+import { LOG_BYTES_MIN } from '../../src/core/undo-log.ts';
 import { BLOCK } from '../sim/sim-file.ts';
 import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
@@ -166,6 +167,34 @@ describe('A full undo log', function () {
         [0, 1, 2, 3].map((grain) => pool.read('s', grain)),
         [7, 5, 7, 1],
       );
+    });
+
+  for (const grain of [BLOCK, 2 ** 20])
+    it(`whose room writes under way have reserved is waited for until they end, grains of ${grain} bytes`, () => {
+      const pool = new SmallPool(1, LOG_BYTES_MIN, true);
+      const { core, runner } = pool.world;
+      const length = 512 * 1024;
+      const writes = 64;
+      const stride = Math.max(grain, length);
+      const request = { name: 'v', sizeBytes: writes * stride, grainBytes: grain };
+      pool.world.run('create', core.createVolume(request));
+      const writeAll = (byte: number): void => {
+        const block = { bytes: new Uint8Array(length).fill(byte), address: 0 };
+        for (let i = 0; i < writes; i++)
+          runner.call('write', core.write(pool.found('v'), i * stride, length, block, 0), () => {});
+        runner.runUntilAnswered();
+      };
+      writeAll(1);
+      pool.flush('v');
+      pool.snapshot('s', 'v');
+      pool.emptyLog();
+      writeAll(2);
+      const shows = (name: string) => {
+        const block = { bytes: new Uint8Array(BLOCK), address: 0 };
+        pool.world.run('read', core.read(pool.found(name), (writes - 1) * stride, BLOCK, block, 0));
+        return block.bytes[0];
+      };
+      assert.deepEqual([shows('v'), shows('s')], [2, 1]);
     });
 
   it('does not keep a sync waiting that a checkpoint waits for', () => {

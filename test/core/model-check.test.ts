@@ -26,7 +26,7 @@ const FOUND_OPERATIONS = 2500;
 const SCENARIO_SEEDS = 4;
 
 /** Worlds of few volumes, synced with each other again and again. */
-const SMALL_WORLDS = ['CHAINED', 'MANY', 'RESTORE', 'COARSE'];
+const SMALL_WORLDS = ['CHAINED', 'MANY', 'RESTORE', 'COARSE', 'MANY_IN_ORDER', 'COARSE_IN_ORDER'];
 const SMALL_SEEDS = 30;
 const SMALL_OPERATIONS = 400;
 

@@ -123,7 +123,12 @@ export class History {
     this.random = new Random(options.seed);
     this.grain = this.random.pick(shape.grains);
     this.crashes = this.random.pick(shape.crashes);
-    this.world = new SimWorld(this.random.fork(), this.random.pick(shape.logBlocks) * BLOCK, shape.words);
+    this.world = new SimWorld(
+      this.random.fork(),
+      this.random.pick(shape.logBlocks) * BLOCK,
+      shape.words,
+      shape.inOrder,
+    );
     this.machine = this.world;
     this.world.mappingChanged = (id) => this.announced(id);
   }

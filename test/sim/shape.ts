@@ -28,6 +28,8 @@ export type Shape = {
   wordsLost: number;
   /** Of shared memory. */
   words: number;
+  /** As in the engine plans go on in order, and no I/O ends before all wait. */
+  inOrder: boolean;
   /** How likely the log is brought home without need. */
   checkpoints: number;
   /** The same after each single step of what goes on. */
@@ -58,6 +60,7 @@ export const LARGE: Shape = {
   crashes: [0.002, 0.01, 0.04],
   wordsLost: 0,
   words: WORDS,
+  inOrder: false,
   checkpoints: 0,
   stepCheckpoints: 0.001,
   targetsSpared: 0,
@@ -84,6 +87,7 @@ export const SMALL: Shape = {
   crashes: [0, 0.03, 0.08],
   wordsLost: 0,
   words: WORDS_FEW,
+  inOrder: false,
   checkpoints: 0.05,
   stepCheckpoints: 0,
   targetsSpared: 0,
@@ -180,6 +184,20 @@ export const COARSE: Shape = {
   cascades: 0.6,
 };
 
+/** Large grains and large writes, many at once, and little room in the undo log. */
+const BUSY: Shape = {
+  ...LARGE,
+  hostMax: 40,
+  grains: [4096, 65_536, 262_144],
+  grainsMax: (grain) => (grain >= 65_536 ? 16 : 600),
+  lengths: { 16: 40, 128: 40, 256: 20 },
+  growMax: 2000,
+  logBlocks: [1830],
+  crashes: [0.002],
+};
+
+const inOrder = (shape: Shape): Shape => ({ ...shape, inOrder: true });
+
 export const SHAPES: Readonly<Record<string, Shape>> = {
   LARGE,
   UNKEPT,
@@ -188,4 +206,8 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
   MANY,
   RESTORE,
   COARSE,
+  BUSY,
+  MANY_IN_ORDER: inOrder(MANY),
+  COARSE_IN_ORDER: inOrder(COARSE),
+  BUSY_IN_ORDER: inOrder(BUSY),
 };

@@ -1,5 +1,6 @@
 /**
- * Carries plans over a simulated disk: which ready plan goes on next, and which I/O ends next, the seed decides.
+ * Carries plans over a simulated disk: which ready plan goes on next, and which I/O ends next, the seed decides. Or, `inOrder`, as
+ * in the engine: plans go on in the order in which they became ready, and no I/O ends before all wait.
  *
  * `call` starts a plan that somebody waits for; `runUntil` goes on until a condition holds and fails when it never can:
  * when calls wait and nothing is under way (deadlock), or when time passes and none of them ends.
@@ -17,9 +18,11 @@ export class SimRunner extends Runner {
   /** Calls that are not answered: what they are, and since when. */
   private readonly waiting = new Map<object, { name: string; since: number }>();
   private waitsCheckedAt = 0;
+  private readonly inOrder: boolean;
 
-  constructor(disk: SimDisk, random: Random) {
+  constructor(disk: SimDisk, random: Random, inOrder: boolean) {
     super(disk);
+    this.inOrder = inOrder;
     this.disk = disk;
     this.random = random;
     disk.attach(this);
@@ -42,6 +45,7 @@ export class SimRunner extends Runner {
   protected override pick(): Task | undefined {
     const n = this.ready.length;
     if (n === 0) return undefined;
+    if (this.inOrder) return this.ready.shift();
     const i = n === 1 ? 0 : this.random.int(n);
     const task = this.ready[i]!;
     const last = this.ready.pop()!;
@@ -51,7 +55,7 @@ export class SimRunner extends Runner {
 
   /** One step of one plan, or one event of the disk. False when there is neither. */
   advance(): boolean {
-    if (this.ready.length > 0 && !this.random.chance(0.1)) {
+    if (this.ready.length > 0 && (this.inOrder || !this.random.chance(0.1))) {
       this.step(this.pick()!);
       return true;
     }

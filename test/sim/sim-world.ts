@@ -76,6 +76,8 @@ export class SimWorld implements Machine {
   readonly disk: SimDisk;
   readonly clock: SimClock;
   private readonly space: Space;
+  /** What is given back one by one where the disk is full, blocks. */
+  private reserves: number[] = [];
   readonly log: LogLine[] = [];
   private readonly random: Random;
   private readonly words: Uint32Array;
@@ -89,9 +91,11 @@ export class SimWorld implements Machine {
   mappingChanged: (id: number) => void = () => {};
   runner: SimRunner;
   core: Core;
+  private readonly inOrder: boolean;
 
-  constructor(random: Random, logBytes: number, words = WORDS) {
+  constructor(random: Random, logBytes: number, words = WORDS, inOrder = false) {
     this.random = random;
+    this.inOrder = inOrder;
     this.logBytes = logBytes;
     this.words = new Uint32Array(words);
     this.disk = new SimDisk(random.fork());
@@ -100,12 +104,29 @@ export class SimWorld implements Machine {
     this.clock = new SimClock(this.disk);
     // Some worlds are always short of space, as far as the core can see.
     const freeBytes = random.chance(0.5) ? 0 : Number.POSITIVE_INFINITY;
-    this.space = { freeBytes: () => freeBytes, giveReserve: () => false, discards: freeBytes > 0 };
+    this.space = {
+      freeBytes: () => freeBytes,
+      giveReserve: () => this.giveReserve(),
+      discards: freeBytes > 0,
+    };
     [this.runner, this.core] = this.engine();
   }
 
+  /** From now on so many blocks are free, and behind them these reserves. */
+  fillDisk(freeBlocks: number, reserves: number[]): void {
+    this.disk.capacityBlocks = this.disk.usedBlocks + freeBlocks;
+    this.reserves = reserves;
+  }
+
+  private giveReserve(): boolean {
+    const blocks = this.reserves.pop();
+    if (blocks === undefined) return false;
+    this.disk.capacityBlocks += blocks;
+    return true;
+  }
+
   private engine(): [SimRunner, Core] {
-    const runner = new SimRunner(this.disk, this.random.fork());
+    const runner = new SimRunner(this.disk, this.random.fork(), this.inOrder);
     const listener: Listener = {
       mappingChanged: (id) => this.mappingChanged(id),
       log: (level, message, fields) => void this.log.push({ level, message, fields }),

@@ -4,7 +4,7 @@ import { LOG_BYTES_MIN } from '../../src/core/undo-log.ts';
 import type { Volume } from '../../src/core/volume.ts';
 import { Random } from './random.ts';
 import { BLOCK } from './sim-file.ts';
-import { SimWorld } from './sim-world.ts';
+import { SimWorld, WORDS } from './sim-world.ts';
 
 /** For faults of I/O on the volume's file, and on no other. */
 export const fileOf = ({ file }: Pick<Volume, 'file'>): RegExp =>
@@ -13,8 +13,8 @@ export const fileOf = ({ file }: Pick<Volume, 'file'>): RegExp =>
 export class SmallPool {
   readonly world: SimWorld;
 
-  constructor(seed: number, logBytes = LOG_BYTES_MIN) {
-    this.world = new SimWorld(new Random(seed), logBytes);
+  constructor(seed: number, logBytes = LOG_BYTES_MIN, inOrder = false) {
+    this.world = new SimWorld(new Random(seed), logBytes, WORDS, inOrder);
     this.world.open();
   }
 
