@@ -47,7 +47,9 @@ export function* startScrub(state: State, bytesPerSecond: number, found: FoundBe
     suspend(volume, volume.badFile);
     bad.push(volume);
   }
-  for (const volume of bad) if (!canWait(volume)) yield* lose(state, volume, volume.badFile);
+  // All of them as they are now: a fill that is under way ends in a bad file, and is worth nothing there.
+  const lost = bad.filter((volume) => !canWait(volume));
+  for (const volume of lost) yield* lose(state, volume, volume.badFile);
   yield* saveScrub(state);
   startScrubLoop(state);
   return scrubInfo(state);

@@ -273,3 +273,41 @@ describe('A copy whose data file is short', () => {
     }
   });
 });
+
+describe('Two copies whose data files a scrub finds to be of other volumes', () => {
+  it('are lost both, also where what the log has for one is on its way to its file', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= 5 * SEEDS; seed++) {
+      const made = new DamagedPool(seed);
+      const { world } = made;
+      const { core, runner, disk } = world;
+      for (const [source, copy] of [
+        ['x', 'a'],
+        ['v', 'b'],
+      ] as const) {
+        made.volume(source, GRAINS, 1);
+        made.clone(copy, source);
+      }
+      for (let grain = 0; grain < GRAINS; grain++) if (grain !== 3) made.write('b', grain, 7);
+      made.flush('b');
+      made.emptyLog();
+      made.write('v', 3, 9);
+      made.flush('v');
+      const bad = [made.found('a'), made.found('b')];
+      world.checkpoint();
+      runner.runUntil(() => world.logIsEmpty || disk.isUnderWay('write', bad[1]!.file.path));
+      if (world.logIsEmpty) continue;
+      tried++;
+      const found = bad.map(({ id, name, file }) => ({
+        ...{ volumeId: id, volume: name, file: file.path },
+        ...{ offset: null, what: 'it is of another volume' },
+      }));
+      runner.call('scrub', core.startScrub(0, found), () => {});
+      runner.runUntilAnswered();
+      runner.runFor(3000);
+      made.cutPower();
+      for (const name of ['a', 'b']) assert.notEqual(made.found(name).offline, '', `${name}, seed ${seed}`);
+    }
+    assert.ok(tried > SEEDS);
+  });
+});
