@@ -41,6 +41,39 @@ export function resolve(volume: Volume, first: number, end: number, out: Segment
   return out;
 }
 
+/** The first of these alone: a long range may have very many. */
+export function firstSegment(volume: Volume, first: number, limit: number): Segment {
+  let owner = volume;
+  let end = limit;
+  while (owner.held !== null && !owner.held.get(first)) {
+    end = owner.held.nextSet(first, end);
+    assert(owner.parent !== null, `volume ${owner.id} lacks grain ${first} and has no parent`);
+    owner = owner.parent;
+  }
+  if (owner.held !== null) end = owner.held.nextClear(first, end);
+  const slot = slotOf(owner, first);
+  if (slot === IN_FILE) return { owner, first, count: nextInLog(owner, first + 1, end) - first, slot };
+  const per = owner.grain / SLOT;
+  let count = 1;
+  while (first + count < end && slotOf(owner, first + count) === slot + count * per) count++;
+  return { owner, first, count, slot };
+}
+
+function slotOf(owner: Volume, g: number): number {
+  const at = owner.logged.get(g);
+  return at === undefined || (at & 1) === 1 ? IN_FILE : at >> 1;
+}
+
+/** The first of the owner's grains in [first, end) that only the log has; `end` if there is none. */
+function nextInLog(owner: Volume, first: number, end: number): number {
+  if (owner.unfilled === 0) return end;
+  let next = end;
+  if (owner.logged.size < end - first) {
+    for (const g of owner.logged.keys()) if (g >= first && g < next && slotOf(owner, g) !== IN_FILE) next = g;
+  } else for (next = first; next < end && slotOf(owner, next) === IN_FILE; ) next++;
+  return next;
+}
+
 function pushOwned(owner: Volume, first: number, end: number, out: Segment[]): void {
   if (owner.unfilled === 0) {
     out.push({ owner, first, count: end - first, slot: IN_FILE });
@@ -49,8 +82,7 @@ function pushOwned(owner: Volume, first: number, end: number, out: Segment[]): v
   const per = owner.grain / SLOT;
   let last: Segment | null = null;
   for (let g = first; g < end; g++) {
-    const at = owner.logged.get(g);
-    const slot = at === undefined || (at & 1) === 1 ? IN_FILE : at >> 1;
+    const slot = slotOf(owner, g);
     const joins =
       last !== null && (slot === IN_FILE ? last.slot === IN_FILE : slot === last.slot + last.count * per);
     if (last !== null && joins && (slot === IN_FILE) === (last.slot === IN_FILE)) last.count++;

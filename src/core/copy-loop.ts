@@ -10,9 +10,10 @@ import { bitmapFile } from './bitmap-file.ts';
 import { pruneEpochs } from './epochs.ts';
 import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
-import { hydratePieces, nextPiece, type Piece } from './hydrate.ts';
+import { type Given, hydratePieces, nextPiece, type Piece } from './hydrate.ts';
 import { holdEverything } from './leave.ts';
 import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
+import { NAP_MS, pace } from './pace.ts';
 import { bytesPerSecond } from './rate.ts';
 import type { MappingRow } from './rows.ts';
 import { drop, put, removeFiles, type State } from './state.ts';
@@ -25,8 +26,6 @@ const FLUSH_BYTES = 64 * 1024 * 1024;
 const MOMENT_S = 0.05;
 /** After an error: its cause may pass. */
 const RETRY_MS = 5000;
-/** The longest sleep in one go, so that a changed rate or state is seen soon. */
-const NAP_MS = 200;
 
 export function startCopyLoop(state: State, mapping: Mapping): void {
   if (mapping.running) return;
@@ -74,14 +73,15 @@ function* copyOnce(state: State, mapping: Mapping, target: Volume, unflushed: nu
     yield mapping.wake;
     return unflushed;
   }
-  const copied = yield* copySome(state, mapping, target);
-  let bytes = unflushed + copied * target.grain;
+  const given = yield* copySome(state, mapping, target);
+  let bytes = unflushed + given.bytes;
   if (bytes >= FLUSH_BYTES) {
     yield* flushVolume(state, target);
     bytes = 0;
   }
-  if (copied > 0) state.listener.mappingChanged(mapping.row.id);
-  yield* throttle(state, mapping, copied * target.grain);
+  if (given.grains > 0) state.listener.mappingChanged(mapping.row.id);
+  const goesOn = () => mapping.row.copyRate !== 0 && wanted(state, mapping);
+  yield* pace(state, given.bytes, () => mapping.row.copyRate, goesOn);
   return bytes;
 }
 
@@ -99,14 +99,14 @@ function noteError(state: State, mapping: Mapping, text: string): void {
     });
 }
 
-/** As much as the rate allows for a moment. The number of grains copied. */
-function* copySome(state: State, mapping: Mapping, target: Volume): Plan<number> {
+/** As much as the rate allows for a moment. */
+function* copySome(state: State, mapping: Mapping, target: Volume): Plan<Given> {
   const budget = Math.min(FLUSH_BYTES, bytesPerSecond(mapping.row.copyRate) * MOMENT_S);
-  const copied = yield* hydratePieces(state, target, budget, function* () {
+  const given = yield* hydratePieces(state, target, budget, function* () {
     return wanted(state, mapping) ? yield* pieceAtCursor(mapping, target) : null;
   });
-  state.counters.grainsCopiedInBackground += copied;
-  return copied;
+  state.counters.grainsCopiedInBackground += given.grains;
+  return given;
 }
 
 function* pieceAtCursor(mapping: Mapping, target: Volume): Plan<Piece | null> {
@@ -118,13 +118,6 @@ function* pieceAtCursor(mapping: Mapping, target: Volume): Plan<Piece | null> {
   }
   if (piece !== null) mapping.cursor = piece.end;
   return piece;
-}
-
-function* throttle(state: State, mapping: Mapping, bytes: number): Plan<void> {
-  const started = state.clock.now();
-  const due = () => started + (bytes * 1000) / bytesPerSecond(mapping.row.copyRate);
-  while (due() > state.clock.now() && mapping.row.copyRate !== 0 && wanted(state, mapping))
-    yield op.sleep(Math.max(1, Math.min(NAP_MS, due() - state.clock.now())));
 }
 
 function* pause(state: State, mapping: Mapping, until: number): Plan<void> {

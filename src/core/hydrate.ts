@@ -11,7 +11,7 @@
 import { FlashCopyError } from '../base/errors.ts';
 import { checkFiles } from './bad-file.ts';
 import type { Bitmap } from './bitmap.ts';
-import { readContent, resolve, type Segment } from './content.ts';
+import { firstSegment, readContent, resolve, type Segment } from './content.ts';
 import { flushCut, flushVolume } from './flush.ts';
 import type { RangeLock } from './locks.ts';
 import { notFlushedAgain } from './offline.ts';
@@ -30,6 +30,11 @@ const BYTES_MAX = 4 * PIECE_BYTES;
 
 export type Piece = { first: number; end: number };
 
+/** What a volume got. A hole may be longer than any piece of data, costs next to nothing, and counts as PIECE_BYTES at the most. */
+export type Given = { grains: number; bytes: number };
+
+const cost = (volume: Volume, grains: number): number => Math.min(grains * volume.grain, PIECE_BYTES);
+
 /** The next grains in [from, limit) that the volume lacks: as many as are one hole, or one piece of data. */
 export function* nextPiece(volume: Volume, from: number, limit: number): Plan<Piece | null> {
   const held = volume.held;
@@ -38,7 +43,7 @@ export function* nextPiece(volume: Volume, from: number, limit: number): Plan<Pi
   if (first >= limit) return null;
   const grain = volume.grain;
   const end = held.nextSet(first, Math.min(limit, first + LOOK_BYTES / grain));
-  const segment = resolve(volume, first, end)[0]!;
+  const segment = firstSegment(volume, first, end);
   const hole = yield* holeLength(segment, grain);
   const grains = hole > 0 ? hole : Math.min(segment.count, PIECE_BYTES / grain);
   return { first, end: first + grains };
@@ -46,15 +51,15 @@ export function* nextPiece(volume: Volume, from: number, limit: number): Plan<Pi
 
 /**
  * Give the volume the pieces that `next` names, many at a time, until about `budget` bytes are done or there is no more.
- * How many grains it got; after a failure of one, the others have ended too.
+ * After a failure of one, the others have ended too.
  */
 export function* hydratePieces(
   state: State,
   volume: Volume,
   budget: number,
   next: () => Plan<Piece | null>,
-): Plan<number> {
-  let copied = 0;
+): Plan<Given> {
+  const given: Given = { grains: 0, bytes: 0 };
   let pieces = 0;
   let bytes = 0;
   let failure: unknown = null;
@@ -64,14 +69,12 @@ export function* hydratePieces(
     if (failure !== null) break;
     const piece = yield* next();
     if (piece === null) break;
-    // A hole may be longer than any piece of data, and costs next to nothing.
-    const size = Math.min((piece.end - piece.first) * volume.grain, PIECE_BYTES);
+    const size = cost(volume, piece.end - piece.first);
     asked += size;
     bytes += size;
     pieces++;
-    state.runner.spawn(hydrate(state, volume, piece.first, piece.end), (error, count) => {
+    state.runner.spawn(hydrate(state, volume, piece.first, piece.end, given), (error) => {
       if (error !== null) failure = error;
-      else copied += count;
       pieces--;
       bytes -= size;
       state.runner.fire(ended);
@@ -79,7 +82,7 @@ export function* hydratePieces(
   }
   while (pieces > 0) yield ended;
   if (failure !== null) throw failure;
-  return copied;
+  return given;
 }
 
 /** The volume gets what it lacks of these grains, durably. */
@@ -96,7 +99,8 @@ export function* giveRange(state: State, volume: Volume, bits: Bitmap): Plan<voi
     }
     return null;
   };
-  state.counters.grainsCleaned += yield* hydratePieces(state, volume, Number.POSITIVE_INFINITY, next);
+  const given = yield* hydratePieces(state, volume, Number.POSITIVE_INFINITY, next);
+  state.counters.grainsCleaned += given.grains;
   if (volume.pending.length > 0) yield* flushVolume(state, volume);
 }
 
@@ -113,21 +117,20 @@ function* holeLength(segment: Segment, grain: number): Plan<number> {
   return run.hole ? Math.floor(Math.min(run.length, segment.count * grain) / grain) : 0;
 }
 
-/** Give the volume what it lacks of grains [first, end). How many it got. */
-function* hydrate(state: State, volume: Volume, first: number, end: number): Plan<number> {
+/** Give the volume what it lacks of grains [first, end). */
+function* hydrate(state: State, volume: Volume, first: number, end: number, given: Given): Plan<void> {
   const lock = yield* lockSettled(state, volume, first, end);
   try {
-    let copied = 0;
     for (let g = first; ; ) {
       const held = volume.held;
-      if (held === null || volume.parent === null || volume.removed) return copied;
+      if (held === null || volume.parent === null || volume.removed) return;
       g = held.nextClear(g, end);
-      if (g >= end) return copied;
+      if (g >= end) return;
       const stop = held.nextSet(g, end);
-      const segment = resolve(volume, g, stop)[0]!;
+      const segment = firstSegment(volume, g, stop);
       checkFiles(volume, segment.owner);
       const hole = yield* holeLength(segment, volume.grain);
-      const now = resolve(volume, g, stop)[0]!;
+      const now = firstSegment(volume, g, stop);
       if (now.owner !== segment.owner || now.slot !== segment.slot || now.count !== segment.count) continue;
       const count = hole > 0 ? hole : Math.min(segment.count, PIECE_BYTES / volume.grain);
       // One that is lost counts as having it.
@@ -138,7 +141,8 @@ function* hydrate(state: State, volume: Volume, first: number, end: number): Pla
       if (volume.unflushed) throw notFlushedAgain(volume);
       held.setRange(g, count);
       volume.addPending(g, count);
-      copied += count;
+      given.grains += count;
+      given.bytes += cost(volume, count);
       g += count;
     }
   } finally {
@@ -160,9 +164,12 @@ function* lockSettled(state: State, volume: Volume, first: number, end: number):
   }
 }
 
-/** All of it that the volume lacks. Under the lock: from there the grains can come to a file only. */
-const isInLog = (volume: Volume, first: number, end: number): boolean =>
-  volume.parent === null || resolve(volume, first, end).every((s) => s.slot >= 0 || s.owner === volume);
+/** All of it that the volume lacks, in one piece as `nextPiece` found it. Under the lock: from there grains can come to a file only. */
+function isInLog(volume: Volume, first: number, end: number): boolean {
+  if (volume.parent === null) return true;
+  if ((end - first) * volume.grain > PIECE_BYTES) return false;
+  return resolve(volume, first, end).every((s) => s.slot >= 0 || s.owner === volume);
+}
 
 const takesLater = (volume: Volume): FlashCopyError =>
   new FlashCopyError('Unavailable', `${volume.name} takes nothing of its source until the undo log has room`);

@@ -15,10 +15,11 @@ import { bitmapFile } from './bitmap-file.ts';
 import { changedSince, recordsFrom } from './epochs.ts';
 import { fillVolume } from './fill.ts';
 import { flushVolume } from './flush.ts';
-import { hydratePieces, nextPiece, type Piece } from './hydrate.ts';
+import { type Given, hydratePieces, nextPiece, type Piece } from './hydrate.ts';
 import type { RangeLock } from './locks.ts';
 import { loseNewReaders } from './offline.ts';
 import { type IoOp, op, type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
+import { pace } from './pace.ts';
 import { bytesPerSecond, CLEAN_RATE } from './rate.ts';
 import { drop, put, removeFiles, type State } from './state.ts';
 import type { Volume } from './volume.ts';
@@ -69,8 +70,12 @@ function* leaveNow(
   punch: boolean,
   cannotTake?: (child: Volume, error: Error) => Plan<void>,
 ): Plan<boolean> {
-  for (const child of [...leaver.children]) {
-    if (!leaver.children.includes(child)) continue; // it has left by itself
+  // Others may come to hang on it meanwhile, from a child that leaves by itself: they too get theirs while no gate is closed.
+  const seen = new Set<Volume>();
+  for (;;) {
+    const child = leaver.children.find((c) => !seen.has(c));
+    if (child === undefined) break;
+    seen.add(child);
     // B3: it takes nothing any more, and what reads through it has to come from here.
     if (child.unflushed) {
       if (!(yield* leaveTree(state, child, false, cannotTake))) return false;
@@ -80,6 +85,7 @@ function* leaveNow(
     try {
       yield* clean(state, leaver, child, differing(state, leaver), punch, true);
     } catch (error) {
+      if (child.removed) continue; // meanwhile: it needs nothing
       if (cannotTake === undefined) throw error;
       yield* cannotTake(child, error as Error);
     }
@@ -90,6 +96,9 @@ function* leaveNow(
 }
 
 function* cutLoose(state: State, leaver: Volume): Plan<void> {
+  if (leaver.removed) return;
+  // Much may have changed while others had the turn, and hosts wait for what is left when the gates are closed.
+  yield* giveChanged(state, leaver);
   const parent = leaver.parent;
   // The children too: a grain that one has just written, and not flushed, it may still need from here (H2).
   const gated = [...(parent === null ? [] : [parent]), leaver, ...leaver.children];
@@ -102,10 +111,7 @@ function* cutLoose(state: State, leaver: Volume): Plan<void> {
     for (const v of gated) yield* v.gate.drain();
     lock = yield* leaver.locks.take(0, leaver.grains);
     // 2. What changed since.
-    yield* giveLast(leaver, function* () {
-      for (const child of leaver.children)
-        yield* clean(state, leaver, child, differing(state, leaver), false, false);
-    });
+    yield* giveLast(leaver, () => giveChanged(state, leaver));
     // 3. The new parents.
     const moved = rehang(state, leaver, leaver.children, parent);
     const row = { ...leaver.row, parent: null };
@@ -121,6 +127,11 @@ function* cutLoose(state: State, leaver: Volume): Plan<void> {
     if (parent !== null) parent.adopting--;
     for (const v of gated) v.gate.release();
   }
+}
+
+function* giveChanged(state: State, leaver: Volume): Plan<void> {
+  for (const child of leaver.children)
+    yield* clean(state, leaver, child, differing(state, leaver), false, false);
 }
 
 /**
@@ -244,6 +255,7 @@ export function* clean(
   const budget = throttled ? bytesPerSecond(CLEAN_RATE) * MOMENT_S : FLUSH_BYTES;
   let since = 0;
   let punched = 0;
+  let isSwept = false;
   let g = 0;
   let ended = false;
   const next = function* () {
@@ -255,25 +267,33 @@ export function* clean(
   try {
     while (!ended) {
       const from = g;
-      let copied: number;
+      const before = child.held?.count;
+      let given: Given;
       try {
-        copied = yield* hydratePieces(state, child, budget, next);
+        given = yield* hydratePieces(state, child, budget, next);
       } catch (error) {
         if (!punch || (error as { code?: string }).code !== 'OutOfSpace') throw error;
-        // No room: what was given already may make some, and the reserve is for the first of it.
-        if (since > 0) {
+        // No room: what was given already may make some, also of this batch, and the reserve is for the first of it.
+        if (since > 0 || child.held?.count !== before) {
           yield* flushVolume(state, child);
-          yield* punchGiven(state, leaver, 0, leaver.grains);
+          yield* punchGiven(state, leaver, punched, isSwept ? g : leaver.grains);
+          isSwept = true;
+          punched = from;
           since = 0;
         } else if (!state.space.giveReserve()) throw error;
         g = from;
         ended = false;
         continue;
       }
-      state.counters.grainsCleaned += copied;
-      since += copied * child.grain;
-      if (throttled && copied > 0)
-        yield op.sleep(Math.ceil((copied * child.grain * 1000) / bytesPerSecond(CLEAN_RATE)));
+      state.counters.grainsCleaned += given.grains;
+      since += given.bytes;
+      if (throttled)
+        yield* pace(
+          state,
+          given.bytes,
+          () => CLEAN_RATE,
+          () => !state.closing,
+        );
       if (since < FLUSH_BYTES) continue;
       yield* flushVolume(state, child);
       since = 0;
@@ -327,15 +347,16 @@ function* punchGiven(state: State, leaver: Volume, from: number, to: number): Pl
   const grain = leaver.grain;
   for (let g = from; g < to && leaver.adopting === 0; ) {
     let end = Math.min(to, g + 16 * 1024);
+    let held = g;
     for (const child of leaver.children) {
       const limit = Math.min(end, child.grains);
-      if (g < limit && child.held !== null) {
-        const lacks = child.held.nextClear(g, limit);
-        if (lacks < limit) end = lacks;
-      }
+      if (g >= limit || child.held === null) continue;
+      const lacks = child.held.nextClear(g, limit);
+      if (lacks < limit) end = lacks;
+      if (lacks === g) held = Math.max(held, child.held.nextSet(g, Math.min(to, child.grains)));
     }
-    if (end === g) {
-      g++;
+    if (held > g) {
+      g = held;
       continue;
     }
     if (leaver.children.every((c) => c.holdsDurably(g, Math.max(0, Math.min(end, c.grains) - g)))) {

@@ -14,7 +14,7 @@ const SEEDS_AT_ONCE = 20;
 const INJECTED_MIN = 250;
 const EXPECTED: Record<string, number> = {
   'write: done': 1500,
-  'write: IoError': 80,
+  'write: IoError': 60,
   'write: OutOfSpace': 30,
   'flush: done': 300,
   'discard: done': 150,

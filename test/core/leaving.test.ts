@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { ENOSPC } from '../../src/base/errors.ts';
 import { breakForSpace } from '../../src/core/break.ts';
-import type { Plan } from '../../src/core/ops.ts';
+import { op, type Plan } from '../../src/core/ops.ts';
+import { BLOCK } from '../sim/sim-file.ts';
 import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
 const GRAINS = 64;
@@ -245,5 +246,143 @@ describe('A copy that is larger than its source', () => {
     pool.world.run('delete', pool.world.core.deleteVolume('a'));
     pool.world.runner.runFor(10_000);
     assert.equal(pool.read('x', 6), 7);
+  });
+});
+
+/** Grains of one block. */
+const MIB = 256;
+const PIECE = 128;
+
+/** A pool with a volume of so many MiB that shows 1, all of it written. */
+function large(seed: number, name: string, mib: number, pool = new SmallPool(seed, 64 * 2 ** 20)): SmallPool {
+  const { world } = pool;
+  const request = { name, sizeBytes: mib * MIB * BLOCK, grainBytes: BLOCK };
+  world.run('create', world.core.createVolume(request));
+  fill(pool, name, 1, mib);
+  pool.flush(name);
+  return pool;
+}
+
+function* writePiece(pool: SmallPool, name: string, at: number, byte: number): Plan<void> {
+  const block = { bytes: new Uint8Array(PIECE * BLOCK).fill(byte), address: 0 };
+  yield* pool.world.core.write(pool.found(name), at * BLOCK, PIECE * BLOCK, block, 0);
+}
+
+function fill(pool: SmallPool, name: string, byte: number, mib: number): void {
+  for (let at = 0; at < mib * MIB; at += PIECE) pool.world.run('write', writePiece(pool, name, at, byte));
+}
+
+/** How many grains were given while the gate of `v` was closed, from now on. */
+function givenBehindGate(pool: SmallPool): () => number {
+  const { counters } = pool.world.core['state'];
+  const { gate } = pool.found('v');
+  let given = 0;
+  let before = 0;
+  const close = gate.close.bind(gate);
+  gate.close = () => {
+    before = counters.grainsCleaned;
+    close();
+  };
+  const release = gate.release.bind(gate);
+  gate.release = () => {
+    given = Math.max(given, counters.grainsCleaned - before);
+    release();
+  };
+  return () => given;
+}
+
+describe('Hosts of the source of a volume that leaves', () => {
+  it('do not wait for all that another needs which comes to hang on it meanwhile', () => {
+    const pool = large(5, 'v', 20);
+    const { core, runner } = pool.world;
+    pool.snapshot('older', 'v');
+    pool.snapshot('old', 'v');
+    pool.world.run('clone', core.cloneVolume('v', { name: 'c', sizeBytes: 0, copyRate: 0 }));
+    fill(pool, 'v', 2, 19);
+    pool.emptyLog();
+    const old = pool.found('old');
+    const given = givenBehindGate(pool);
+    let isStopped = false;
+    runner.call('stop', core.stopMapping('c'), () => {
+      isStopped = true;
+    });
+    runner.runUntil(() => old.held!.count > 0);
+    runner.call('delete', core.deleteSnapshot('old'), () => {});
+    runner.runUntil(() => isStopped);
+    assert.ok(given() < MIB, `${given()} grains were given behind a closed gate`);
+    assert.deepEqual([pool.read('older', 0), pool.read('older', 20 * MIB - 1)], [1, 1]);
+  });
+
+  it('do not wait for all that has changed while others had the turn to change the tree', () => {
+    const pool = large(5, 'v', 20);
+    const { core, runner } = pool.world;
+    const { structure } = core['state'];
+    pool.snapshot('old', 'v');
+    pool.snapshot('new', 'v');
+    const turns = structure['locks']['entries'];
+    const over = new Set<string>();
+    const others = function* (name: string): Plan<void> {
+      while (!over.has(name)) yield op.sleep(1);
+    };
+    const inTurn = (name: string, plan: Plan<unknown>): void => {
+      const before = turns.length;
+      runner.call(name, plan, () => {});
+      runner.runUntil(() => turns.length > before);
+    };
+    inTurn('before', structure.run(others('before')));
+    inTurn('delete', core.deleteSnapshot('new'));
+    inTurn('after', structure.run(others('after')));
+    over.add('before');
+    // The last step of its leaving is the next.
+    runner.runUntil(() => pool.found('old').parent!.row.retired && turns.length === 2);
+    for (let at = 0; at < 20 * MIB; at += PIECE) runner.call('write', writePiece(pool, 'v', at, 2), () => {});
+    runner.runUntil(() => runner.calls === 1);
+    const given = givenBehindGate(pool);
+    over.add('after');
+    runner.runUntil(() => pool.found('old').parent === pool.found('v'));
+    assert.ok(given() < MIB, `${given()} grains were given behind a closed gate`);
+    assert.equal(pool.read('old', 0), 1);
+  });
+});
+
+describe('Holes that are given to those who read through a volume', () => {
+  const GRAIN = 2 ** 20;
+  /** 4 GiB with 4 KiB of data in them. */
+  function empty(): SmallPool {
+    const pool = new SmallPool(2);
+    const { world } = pool;
+    world.disk.vagueExtents = false;
+    world.run(
+      'create',
+      world.core.createVolume({ name: 'v', sizeBytes: 4 * 1024 * GRAIN, grainBytes: GRAIN }),
+    );
+    const block = { bytes: new Uint8Array(BLOCK).fill(1), address: 0 };
+    world.run('write', world.core.write(pool.found('v'), 0, BLOCK, block, 0));
+    return pool;
+  }
+  const seconds = ({ world }: SmallPool): number => world.disk.now / 1e6;
+
+  it('do not count as copied bytes for the copy rate', () => {
+    const pool = empty();
+    const { core } = pool.world;
+    const before = seconds(pool);
+    pool.world.run(
+      'clone',
+      core.cloneVolume('v', { name: 'c', sizeBytes: 0, copyRate: 50, incremental: true }),
+    );
+    pool.awaitCopied('c');
+    assert.ok(seconds(pool) - before < 60, 'at that rate 4 GiB take half an hour');
+    assert.equal(pool.read('c', 0), 1);
+  });
+
+  it('do not keep the engine from being closed', () => {
+    const pool = empty();
+    const { core } = pool.world;
+    pool.snapshot('s', 'v');
+    const before = seconds(pool);
+    pool.world.run('delete', core.deleteVolume('v'));
+    pool.world.runner.runFor(500);
+    pool.world.close(false);
+    assert.ok(seconds(pool) - before < 10, 'they were waited for');
   });
 });
