@@ -159,7 +159,10 @@ function* cleanReaders(state: State, target: Volume, changed: Bitmap): Plan<void
 
 const isOwnTarget = (child: Volume, of: Volume) => child.row.source === of.row.id;
 
-/** The target's own targets ask later what changed in it: all of this does. Durably, before it does (C2). */
+/**
+ * The target's own targets ask later what changed in it: all of this does. Durably, before it does (C2). In the epoch that has ended:
+ * where that fails, a bit of the open one would keep the next write there from marking its region.
+ */
 function* recordChange(state: State, target: Volume, changed: Bitmap): Plan<void> {
   const ended: Epoch = target.epochs.at(-2)!;
   for (const run of changed.runs(0, ended.bitmap.bits)) ended.bitmap.setRange(run.first, run.count);
@@ -179,9 +182,7 @@ function* recordLate(state: State, target: Volume, late: Bitmap): Plan<void> {
   for (let i = 0; i < entries.length; i += ENTRIES_MAX) {
     if (!(yield* state.log.appendBits(entries.slice(i, i + ENTRIES_MAX)))) continue;
     // No room, and the gates are closed.
-    for (const { first, count } of entries) bitmap.setRange(first, count);
-    yield* checkpointBits(state);
-    return;
+    return yield* recordChange(state, target, late);
   }
 }
 

@@ -1,0 +1,49 @@
+/** Syncs that fail, and what is left of them. */
+import assert from 'node:assert/strict';
+import { ENOSPC } from '../../src/base/errors.ts';
+import { SmallPool } from '../sim/small-pool.ts';
+
+describe('A sync that fails', () => {
+  it('for want of space, leaves no change bits that keep what its target writes next from being marked', () => {
+    for (let seed = 1; seed <= 30; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, runner, disk } = pool.world;
+      pool.volume('v', 8, 1);
+      pool.clone('t', 'v');
+      pool.copyAll('t');
+      pool.clone('u', 't');
+      pool.copyAll('u');
+      pool.emptyLog();
+      pool.write('v', 0, 2);
+      const t = pool.found('t');
+      const { log } = core['state'];
+      const began = t.row.epoch;
+      let failure: Error | null = null;
+      runner.call('sync', core.syncMapping('t'), (error) => {
+        failure = error as Error;
+      });
+      runner.runUntil(() => t.row.epoch > began);
+      let hasWritten = false;
+      runner.call('late', pool.writing('v', 5, 3), () => {
+        hasWritten = true;
+      });
+      runner.runUntil(() => hasWritten);
+      // Neither the log nor a bitmap's file has room to say that this will change in `t`.
+      log['lacks'] = () => true;
+      runner.runUntil(() => t.gate['closed'] > 0);
+      disk.faults = [{ kinds: ['create'], path: /^bitmaps/, errno: ENOSPC, times: Number.POSITIVE_INFINITY }];
+      runner.runUntilAnswered();
+      assert.match(String(failure), /ENOSPC/, `seed ${seed}`);
+      Reflect.deleteProperty(log, 'lacks');
+      pool.write('t', 5, 9);
+      pool.flush('t');
+      pool.world.losePower();
+      disk.faults = [];
+      pool.world.open();
+      assert.equal(pool.read('t', 5), 9, `seed ${seed}`);
+      pool.world.run('sync', pool.world.core.syncMapping('u'));
+      pool.copyAll('u');
+      assert.equal(pool.read('u', 5), 9, `seed ${seed}`);
+    }
+  });
+});
