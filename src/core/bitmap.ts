@@ -3,7 +3,8 @@
  * memory of its own. Bits of a bitmap in use are only ever set (C1, H3); bits are cleared only in a bitmap that is
  * being built and that nothing reads yet, and in those that say what waits for a flush.
  *
- * Everything works on runs; single bits are the run of length one.
+ * Everything works on runs, single bits are the run of length one; two bitmaps together work word by word, for all host I/O waits
+ * meanwhile, and runs may be as many as grains.
  */
 import { assert } from '../base/errors.ts';
 import { type Arena, PAGE_BITS, PAGE_WORDS } from './arena.ts';
@@ -120,14 +121,8 @@ export class Bitmap {
       this.dir.delete(index);
       return;
     }
+    page = this.ownWords(index, page);
     const w = this.arena.words;
-    if (page < 0) {
-      this.arena.give(-1 - page);
-      page = this.arena.take(this.id, index, false);
-      this.dir.set(index, page);
-      const base = this.arena.wordOf(page);
-      w.fill(ONES, base, base + PAGE_WORDS);
-    }
     const base = this.arena.wordOf(page);
     for (let i = from; i < to; i = (i | 31) + 1) {
       const m = mask(i & 31, Math.min(32, (i & 31) + to - i));
@@ -136,6 +131,17 @@ export class Bitmap {
       w[base + (i >>> 5)] = (old & ~m) >>> 0;
     }
     this.arena.setDirty(page);
+  }
+
+  /** A page with words of its own in place of a full one, to clear bits in. */
+  private ownWords(index: number, full: number): number {
+    if (full >= 0) return full;
+    this.arena.give(-1 - full);
+    const page = this.arena.take(this.id, index, false);
+    this.dir.set(index, page);
+    const base = this.arena.wordOf(page);
+    this.arena.words.fill(ONES, base, base + PAGE_WORDS);
+    return page;
   }
 
   /** The first set bit in [from, end), or end. */
@@ -194,20 +200,75 @@ export class Bitmap {
 
   /** this |= other. */
   or(other: Bitmap): void {
-    for (const index of other.dir.keys()) {
-      const start = index * PAGE_BITS;
-      for (const run of other.runs(start, Math.min(this.bits, start + PAGE_BITS)))
-        this.setRange(run.first, run.count);
+    if (this.dead) return;
+    for (const [index, page] of other.dir) {
+      const bits = Math.min(this.bits - index * PAGE_BITS, PAGE_BITS);
+      if (bits <= 0) continue;
+      if (page < 0) this.setRange(index * PAGE_BITS, bits);
+      else this.orPage(index, other.arena.words, other.arena.wordOf(page), bits);
     }
+  }
+
+  /** The first `bits` of the words from `theirs` on. */
+  private orPage(index: number, words: Uint32Array, theirs: number, bits: number): void {
+    let page = this.dir.get(index);
+    if (page !== undefined && page < 0) return;
+    const w = this.arena.words;
+    let added = 0;
+    let base = page === undefined ? 0 : this.arena.wordOf(page);
+    let all = ONES;
+    for (let i = 0; i * 32 < bits; i++) {
+      const more = bits - i * 32 < 32 ? words[theirs + i]! & mask(0, bits - i * 32) : words[theirs + i]!;
+      const old = page === undefined ? 0 : w[base + i]!;
+      const now = (old | more) >>> 0;
+      all &= now;
+      if (now === old) continue;
+      if (page === undefined) {
+        page = this.arena.take(this.id, index, false);
+        this.dir.set(index, page);
+        base = this.arena.wordOf(page);
+      }
+      // As in setInPage: before the first bit.
+      if (added === 0) this.arena.setDirty(page);
+      added += popcount((now ^ old) >>> 0);
+      w[base + i] = now;
+    }
+    if (added === 0) return;
+    this.count += added;
+    this.dirty = true;
+    if (bits < PAGE_BITS || all >>> 0 !== ONES) return;
+    this.arena.setFull(page!);
+    this.dir.set(index, -1 - page!);
   }
 
   /** this &= ~other, on a bitmap that is being built. */
   andNot(other: Bitmap): void {
-    for (const index of other.dir.keys()) {
-      const start = index * PAGE_BITS;
-      for (const run of other.runs(start, Math.min(this.bits, start + PAGE_BITS)))
-        this.clearRange(run.first, run.count);
+    for (const [index, page] of other.dir) {
+      const bits = Math.min(this.bits - index * PAGE_BITS, PAGE_BITS);
+      if (bits <= 0 || !this.dir.has(index)) continue;
+      if (page < 0) this.clearRange(index * PAGE_BITS, bits);
+      else this.andNotPage(index, other.arena.words, other.arena.wordOf(page));
     }
+  }
+
+  private andNotPage(index: number, words: Uint32Array, theirs: number): void {
+    const page = this.ownWords(index, this.dir.get(index)!);
+    const w = this.arena.words;
+    const base = this.arena.wordOf(page);
+    let left = 0;
+    for (let i = 0; i < PAGE_WORDS; i++) {
+      const old = w[base + i]!;
+      const now = (old & ~words[theirs + i]!) >>> 0;
+      left |= now;
+      if (now === old) continue;
+      this.count -= popcount((now ^ old) >>> 0);
+      w[base + i] = now;
+    }
+    this.dirty = true;
+    this.arena.setDirty(page);
+    if (left !== 0) return;
+    this.arena.give(page);
+    this.dir.delete(index);
   }
 
   /** Pages that hold a set bit, in order, as they would lie in a file: full, or 1024 words. */

@@ -165,7 +165,7 @@ const isOwnTarget = (child: Volume, of: Volume) => child.row.source === of.row.i
  */
 function* recordChange(state: State, target: Volume, changed: Bitmap): Plan<void> {
   const ended: Epoch = target.epochs.at(-2)!;
-  for (const run of changed.runs(0, ended.bitmap.bits)) ended.bitmap.setRange(run.first, run.count);
+  ended.bitmap.or(changed);
   yield* checkpointBits(state);
 }
 
@@ -206,13 +206,9 @@ function* switchOver(
   try {
     // One that is broken by now may have had grains punched out.
     for (const v of [source, target]) v.checkOnline();
-    const patch: [number, number][] = [];
-    for (const run of next.bitmap.runs()) {
-      const end = run.first + run.count;
-      for (const l of late.runs(run.first, end)) patch.push([l.first, l.count]);
-    }
+    const patch = commonRuns(late, next.bitmap, last ? Number.POSITIVE_INFINITY : PATCH_RUNS_MAX);
+    if (patch === null) return false;
     changed.or(late);
-    if (patch.length > PATCH_RUNS_MAX && !last) return false;
     for (const [first, count] of patch) next.bitmap.clearRange(first, count);
     next.row.patch = patch;
     if (isAsked(state, target)) yield* recordLate(state, target, late);
@@ -224,6 +220,15 @@ function* switchOver(
     target.locks.give(lock);
     for (const v of parents) v.adopting--;
   }
+}
+
+/** Of `few` those that `many` has too; null: more than `max`. Not the other way round: `many` may have all grains of a huge volume. */
+function commonRuns(few: Bitmap, many: Bitmap, max: number): [number, number][] | null {
+  const common: [number, number][] = [];
+  for (const f of few.runs())
+    for (const { first, count } of many.runs(f.first, f.first + f.count))
+      if (common.push([first, count]) > max) return null;
+  return common;
 }
 
 function* commitSync(
