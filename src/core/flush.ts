@@ -3,7 +3,8 @@
  *
  *   1. take the bits that are pending now (their data writes have ended)
  *   2. flush the data file
- *   3. the bits go to the undo log as SET entries, flushed; where that has no room, to the next generation of their file
+ *   3. the bits go to the undo log as SET entries, flushed; where that has no room, or they are very many, to the next generation
+ *      of their file
  *
  * None of it waits for room in the log: whoever holds the turn to change the tree, or has closed a gate, may flush.
  *
@@ -22,6 +23,9 @@ import type { Run, Volume } from './volume.ts';
 /** Entries of one append: leaves room for others in the same record. */
 const RUNS_PER_APPEND = Math.floor(ENTRIES_MAX / 4);
 
+/** Of one flush. More of them are less work for the bitmap's file, and too many to look at one by one while all host I/O waits. */
+const RUNS_MAX = 64 * 1024;
+
 /**
  * True: not all of it. There was no room in the log to say that the file has newer what the log has an older copy of: after a
  * loss of power the volume would show that. Only who told somebody that all is durable has to do it again, with room.
@@ -31,10 +35,10 @@ export function* flushVolume(state: State, volume: Volume, own: Run | null = nul
   const held = volume.held;
   const sealed = volume.seal();
   // As they are now: a checkpoint may take them meanwhile, and leave waiting those of which the log has an older copy.
-  const runs = sealed.flatMap((bits) => [...bits.runs()]);
+  const runs = runsOf(sealed);
   yield* flushData(state, volume);
   if (sealed.length === 0 || held === null) return false;
-  if (!(yield* logBits(state, volume, held, runs))) {
+  if (runs !== null && !(yield* logBits(state, volume, held, runs))) {
     volume.unpend(sealed);
     return false;
   }
@@ -43,7 +47,16 @@ export function* flushVolume(state: State, volume: Volume, own: Run | null = nul
     return false;
   }
   yield* checkpointHeld(state, volume);
+  // For what goes on waiting there may be room.
+  if (runs === null) return volume.pending.length > 0 && (yield* flushVolume(state, volume));
   return runs.some(({ first, count }) => volume.hasLogged(first, count));
+}
+
+/** Null: very many. */
+function runsOf(sealed: Bitmap[]): Run[] | null {
+  const runs: Run[] = [];
+  for (const bits of sealed) for (const run of bits.runs()) if (runs.push(run) > RUNS_MAX) return null;
+  return runs;
 }
 
 /**

@@ -152,8 +152,20 @@ function changedIn(state: State, mapping: Mapping, source: Volume, target: Volum
 
 function* cleanReaders(state: State, target: Volume, changed: Bitmap): Plan<void> {
   for (const child of [...target.children]) {
-    if (isOwnTarget(child, target)) yield* giveRange(state, child, changed);
+    if (isOwnTarget(child, target)) yield* giveLacking(state, child, changed);
     else yield* clean(state, target, child, differing(state, target), false, false);
+  }
+}
+
+/** Most of what has changed it may have, and looking at each of very many runs would keep all host I/O waiting. */
+function* giveLacking(state: State, child: Volume, changed: Bitmap): Plan<void> {
+  const lacking = new Bitmap(state.arena, VOLATILE_ID, changed.bits);
+  try {
+    lacking.or(changed);
+    if (child.held !== null) lacking.andNot(child.held);
+    yield* giveRange(state, child, lacking);
+  } finally {
+    lacking.release();
   }
 }
 

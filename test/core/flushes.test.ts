@@ -1,6 +1,7 @@
-/** Flushes of one volume beside each other. */
+/** Flushes of one volume beside each other, and of very many grains. */
 import assert from 'node:assert/strict';
 import { EIO } from '../../src/base/errors.ts';
+import { BLOCK } from '../sim/sim-file.ts';
 import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
 const SEEDS = 200;
@@ -27,5 +28,35 @@ describe('A flush beside one that fails', () => {
       toldOnes++;
     }
     assert.ok(toldOnes > 0);
+  });
+});
+
+describe('A flush of very many scattered grains', function () {
+  this.timeout(60_000);
+
+  it('says them in the file of the bitmap, and does not fill the log with them', () => {
+    const grains = 140_000;
+    const pool = new SmallPool(1);
+    const { core } = pool.world;
+    pool.world.run('create', core.createVolume({ name: 'v', sizeBytes: grains * BLOCK, grainBytes: BLOCK }));
+    const looked = [0, 4, grains / 2, grains - 2];
+    for (const grain of looked) pool.write('v', grain, 1);
+    pool.clone('t', 'v');
+    const t = pool.found('t');
+    // Of one of them the log has something older.
+    pool.write('v', 4, 2);
+    pool.write('t', 4, 5);
+    assert.ok(t.hasLogged(4, 1));
+    for (let grain = 0; grain < grains; grain += 2)
+      if (t.held!.setRange(grain, 1) > 0) t.addPending(grain, 1);
+    const { commits } = core['state'].log;
+    pool.flush('t');
+    assert.ok(core['state'].log.commits - commits <= 1);
+    assert.equal(t.pending.length, 0);
+    pool.cutPower();
+    assert.deepEqual(
+      looked.map((grain) => pool.read('t', grain)),
+      [0, 5, 0, 0],
+    );
   });
 });

@@ -13,7 +13,7 @@ import { BLOCK } from '../sim/sim-file.ts';
 import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
 /** So many that to say of every second one that it is held takes more of the log than is kept free for that. */
-const MANY = 140_000;
+const MANY = 120_000;
 /** So many that it takes what is kept free for bits, and no more. */
 const SOME = 60_000;
 const BUSY = 1200;
