@@ -29,7 +29,7 @@ import { readContent } from './content.ts';
 import { startCopyLoop } from './copy-loop.ts';
 import { flushSource, newestTarget } from './cut.ts';
 import { flushVolume } from './flush.ts';
-import { type CoreVolumeInfo, mappingInfo, poolInfo, volumeInfo } from './info.ts';
+import { type CoreVolumeInfo, mappingInfo, mappingInfos, poolInfo, volumeInfo } from './info.ts';
 import * as mappings from './mappings.ts';
 import { type Block, op, type Plan } from './ops.ts';
 import { dropOrphans } from './orphans.ts';
@@ -262,7 +262,7 @@ export class Core {
   }
 
   *startMappings(names: string[], request = ''): Plan<MappingInfo[]> {
-    return (yield* mappings.startMappings(this.state, names, request)).map((m) => mappingInfo(this.state, m));
+    return mappingInfos(this.state, yield* mappings.startMappings(this.state, names, request));
   }
 
   *syncMapping(name: string, request = ''): Plan<MappingInfo> {
@@ -286,7 +286,7 @@ export class Core {
   }
 
   *listMappings(): Plan<MappingInfo[]> {
-    return [...this.state.mappings.values()].map((m) => mappingInfo(this.state, m));
+    return mappingInfos(this.state, [...this.state.mappings.values()]);
   }
 
   *startScrub(bytesPerSecond: number, found: FoundBefore[]): Plan<ScrubInfo> {

@@ -11,24 +11,29 @@ import type { Plan, PoolFile, RowChange } from './ops.ts';
 import { drop, removeFiles, type State } from './state.ts';
 import type { Epoch, Volume } from './volume.ts';
 
-/** Numbers of the volume's epochs at which the questions of others start: those of its copies. */
-function* startsOfOthers(state: State, volume: Volume): Generator<number, void, void> {
-  for (const m of state.mappingsFrom(volume)) if (m.row.cut > 0) yield m.row.cut;
+/** By volume, the numbers of its epochs at which the questions of others start: those of its copies. */
+function startsOfOthers(state: State): Map<number, Set<number>> {
+  const starts = new Map<number, Set<number>>();
+  const add = (source: number, cut: number) => {
+    const known = starts.get(source);
+    if (known === undefined) starts.set(source, new Set([cut]));
+    else known.add(cut);
+  };
+  for (const { row } of state.mappings.values()) if (row.cut > 0) add(row.source, row.cut);
   // Snapshots that have become independent are still compared with each other.
-  for (const v of state.volumes.values())
-    if (v.readOnly && v.row.source === volume.row.id && v.row.cut !== undefined && !v.row.retired)
-      yield v.row.cut;
+  for (const { row, readOnly } of state.volumes.values())
+    if (readOnly && row.source !== null && row.cut !== undefined && !row.retired) add(row.source, row.cut);
+  return starts;
 }
 
 /** Whether somebody counts on the volume's epochs beside itself. It need not read through the volume any more. */
-export function isAsked(state: State, volume: Volume): boolean {
-  return startsOfOthers(state, volume).next().done !== true;
-}
+export const isAsked = (state: State, volume: Volume): boolean => startsOfOthers(state).has(volume.row.id);
 
-function boundaries(state: State, volume: Volume): Set<number> {
-  const set = new Set(startsOfOthers(state, volume));
+/** In order. */
+function boundaries(others: Map<number, Set<number>>, volume: Volume): number[] {
+  const set = new Set(others.get(volume.row.id));
   if (volume.held !== null) set.add(volume.row.since);
-  return set;
+  return [...set].sort((a, b) => a - b);
 }
 
 /** Everything written since epoch `seq` began, ORed into `into`; `until` excludes epochs from there on. */
@@ -49,7 +54,7 @@ type Dropped = { rows: RowChange[]; epochs: Epoch[]; files: PoolFile[] };
 
 /** The epochs that nobody can ask for any more. `rows` to commit first. */
 function unneededEpochs(state: State, volume: Volume): Dropped {
-  const oldest = Math.min(...boundaries(state, volume));
+  const [oldest = Number.POSITIVE_INFINITY] = boundaries(startsOfOthers(state), volume);
   const epochs = volume.epochs.filter((e) => e.row.seq < oldest);
   return { epochs, ...rowsOf(state, epochs) };
 }
@@ -78,9 +83,10 @@ function forgetEpochs(volume: Volume, epochs: Epoch[]): void {
 export function mergeEpochs(state: State): { rows: RowChange[]; files: PoolFile[] } {
   const rows: RowChange[] = [];
   const files: PoolFile[] = [];
+  const others = startsOfOthers(state);
   for (const volume of state.volumes.values()) {
     if (volume.epochs.length < 3 || volume.removed) continue;
-    const starts = boundaries(state, volume);
+    const starts = boundaries(others, volume);
     const kept: Epoch[] = [];
     for (const e of volume.epochs) {
       const before = kept.at(-1);
@@ -106,9 +112,9 @@ export function mergeEpochs(state: State): { rows: RowChange[]; files: PoolFile[
  * Whether a question begins after the one and with the other, or between them: the epoch with its number may be gone, with the
  * content that the volume had then.
  */
-function isSeparated(starts: Set<number>, before: Epoch, e: Epoch): boolean {
-  for (const start of starts) if (start > before.row.seq && start <= e.row.seq) return true;
-  return false;
+function isSeparated(starts: readonly number[], before: Epoch, e: Epoch): boolean {
+  const next = starts.find((start) => start > before.row.seq);
+  return next !== undefined && next <= e.row.seq;
 }
 
 /** Drop the epochs of a volume that nobody asks for any more. */

@@ -15,8 +15,7 @@ export type CoreVolumeInfo = VolumeInfo & { file: string };
 
 export function volumeInfo(state: State, volume: Volume): CoreVolumeInfo {
   const r = volume.row;
-  const mapping = state.mappingOf(volume);
-  const stopped = mapping?.row.state === 'stopped' && r.offline !== '';
+  const stopped = r.offline !== '' && state.mappingOf(volume)?.row.state === 'stopped';
   const source = volume.parent === null || r.source === null ? undefined : state.volumes.get(r.source);
   return {
     id: r.id,
@@ -37,7 +36,15 @@ export function volumeInfo(state: State, volume: Volume): CoreVolumeInfo {
   };
 }
 
-export function mappingInfo(state: State, mapping: Mapping): MappingInfo {
+export const mappingInfo = (state: State, mapping: Mapping): MappingInfo =>
+  mappingInfos(state, [mapping])[0]!;
+
+export function mappingInfos(state: State, mappings: Mapping[]): MappingInfo[] {
+  const changed = changedGrains(state, mappings);
+  return mappings.map((mapping) => infoOf(state, mapping, changed.get(mapping) ?? 0));
+}
+
+function infoOf(state: State, mapping: Mapping, changed: number): MappingInfo {
   const r = mapping.row;
   const source = state.volumes.get(r.source);
   const target = state.volumes.get(r.target);
@@ -58,21 +65,40 @@ export function mappingInfo(state: State, mapping: Mapping): MappingInfo {
     totalBytes: total * grain,
     copiedBytes: held * grain,
     remainingBytes: (total - held) * grain,
-    changedBytes:
-      started && source !== undefined && target !== undefined
-        ? changedGrains(state, mapping, source, target) * grain
-        : 0,
+    changedBytes: changed * grain,
     error: r.error,
   };
 }
 
-function changedGrains(state: State, mapping: Mapping, source: Volume, target: Volume): number {
-  const bits = new Bitmap(state.arena, VOLATILE_ID, Math.max(source.grains, target.grains));
-  changedSince(source, mapping.row.cut, bits);
+/** Those of one source from its newest cut back: what has changed since one has changed since all that are older. */
+function changedGrains(state: State, mappings: Mapping[]): Map<Mapping, number> {
+  const changed = new Map<Mapping, number>();
+  const bySource = Map.groupBy(mappings, ({ row }) => state.volumes.get(row.source));
+  for (const [source, all] of bySource) {
+    if (source === undefined) continue;
+    const bits = new Bitmap(state.arena, VOLATILE_ID, source.grains);
+    let until = Number.POSITIVE_INFINITY;
+    for (const mapping of all.sort((a, b) => b.row.cut - a.row.cut)) {
+      const target = state.volumes.get(mapping.row.target);
+      if (mapping.row.cut === 0 || target === undefined) continue;
+      changedSince(source, mapping.row.cut, bits, until);
+      until = mapping.row.cut;
+      changed.set(mapping, bits.count + changedInTarget(state, target, bits));
+    }
+    bits.release();
+  }
+  return changed;
+}
+
+/** Beside what has changed in its source. */
+function changedInTarget(state: State, target: Volume, inSource: Bitmap): number {
+  if (target.epochs.length === 0) return 0;
+  const bits = new Bitmap(state.arena, VOLATILE_ID, target.grains);
   changedSince(target, target.row.since, bits);
-  const n = bits.count;
+  bits.andNot(inSource);
+  const { count } = bits;
   bits.release();
-  return n;
+  return count;
 }
 
 /** What keeps the pool from doing its work, though it serves. */
