@@ -315,9 +315,9 @@ export class UndoLog {
 
   /** The data file has these grains now, or something newer: the log's copies count no more. */
   noteFilled(volume: Volume, first: number, count: number): void {
-    for (let g = first; g < first + count; g++) {
-      const at = volume.logged.get(g);
-      if (at === undefined || (at & 1) === 1) continue;
+    for (const g of volume.loggedIn(first, count)) {
+      const at = volume.logged.get(g)!;
+      if ((at & 1) === 1) continue;
       this.arena.setSlot(at / 2, false);
       volume.logged.set(g, at + 1);
       volume.unfilled--;

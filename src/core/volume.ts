@@ -187,16 +187,23 @@ export class Volume {
     return this.held === null ? end : this.nextUnsure(from, this.held.nextClear(from, end));
   }
 
+  /** Of grains [first, first + count) those that are in the undo log. The shorter one is looked through: a run may be all of a volume. */
+  loggedIn(first: number, count: number): number[] {
+    const found: number[] = [];
+    const { logged } = this;
+    if (count > logged.size) {
+      for (const g of logged.keys()) if (g >= first && g < first + count) found.push(g);
+    } else for (let g = first; g < first + count; g++) if (logged.has(g)) found.push(g);
+    return found;
+  }
+
   hasLogged(first: number, count: number): boolean {
-    if (this.logged.size === 0) return false;
-    for (let g = first; g < first + count; g++) if (this.logged.has(g)) return true;
-    return false;
+    return this.loggedIn(first, count).length > 0;
   }
 
   /** What the file has of these grains is newer than the undo log's copies. */
   noteNewer(first: number, count: number): void {
-    if (this.logged.size === 0) return;
-    for (let g = first; g < first + count; g++) if (this.logged.has(g)) this.newer.add(g);
+    for (const g of this.loggedIn(first, count)) this.newer.add(g);
   }
 
   /** Takes from `bits` the grains that are in the undo log only. */
