@@ -135,6 +135,16 @@ function addPool(add: Single): void {
   add('pool_retired', 'Deleted volumes whose grains others still need.', ({ pool }) => pool.retired);
   add('pool_log_bytes', 'Size of the undo log.', ({ pool }) => pool.logBytes);
   add('pool_log_used_bytes', 'Used part of the undo log.', ({ pool }) => pool.logUsedBytes);
+  add(
+    'pool_bitmap_used_bytes',
+    'Memory for bitmaps that is in use or promised to volumes that have copies.',
+    ({ pool }) => pool.bitmapUsedBytes,
+  );
+  add(
+    'pool_bitmap_max_bytes',
+    'The most that may be: no copy is made then.',
+    ({ pool }) => pool.bitmapMaxBytes,
+  );
   add('pool_warnings', 'Warnings that "flashcopy pool show" tells.', ({ pool }) => pool.warnings.length);
   add('scrub_running', '1 while a scrub runs.', ({ scrub }) => Number(scrub.state === 'running'));
   add(

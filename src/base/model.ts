@@ -67,6 +67,9 @@ export type PoolInfo = {
   retired: number;
   logBytes: number;
   logUsedBytes: number;
+  /** Memory for bitmaps: in use or promised, and the most that may be. */
+  bitmapUsedBytes: number;
+  bitmapMaxBytes: number;
   warnings: string[];
 };
 

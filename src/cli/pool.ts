@@ -26,6 +26,10 @@ export function addPoolCommands(program: Command): void {
           ['mappings', info.mappings],
           ['retired', info.retired],
           ['undo log', `${showSize(info.logUsedBytes)} used of ${showSize(info.logBytes)}`],
+          [
+            'bitmaps',
+            `${showSize(info.bitmapUsedBytes)} of memory, at most ${showSize(info.bitmapMaxBytes)}`,
+          ],
           ...info.warnings.map((warning): [string, string] => ['warning', warning]),
         ]);
       }),

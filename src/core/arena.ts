@@ -76,7 +76,9 @@ export class Arena {
   readonly logSlots: number;
   private readonly table: number;
   private readonly pages: number;
-  private readonly pageMax: number;
+  readonly pageMax: number;
+  /** Of the pages in use: those that are full. */
+  full = 0;
   private free: number[] = [];
 
   constructor(words: Uint32Array, logSlots: number) {
@@ -112,6 +114,11 @@ export class Arena {
     return w[H_MAGIC] === MAGIC && w[H_LAYOUT] === this.logSlots && w[H_VERSION] === VERSION;
   }
 
+  /** Pages in use. */
+  get taken(): number {
+    return this.words[H_HIGH]! - this.free.length;
+  }
+
   /** Forget all: the words of another boot or of an open that did not finish. From here on they have that id. */
   reset(id: number): void {
     const w = this.words;
@@ -126,17 +133,23 @@ export class Arena {
     w[H_VERSION] = VERSION;
     w[H_MAGIC] = MAGIC;
     this.free = [];
+    this.full = 0;
   }
 
   /** Visit every page in use, and free those whose bitmap `keep` does not want. */
   sweep(keep: (bitmap: number, index: number, page: number, full: boolean, dirty: boolean) => boolean): void {
     const w = this.words;
     this.free = [];
+    this.full = 0;
     for (let page = w[H_HIGH]! - 1; page >= 0; page--) {
       const e = this.table + 2 * page;
       const id = w[e]!;
       const flags = w[e + 1]!;
-      if (id !== 0 && keep(id, flags & INDEX, page, (flags & FULL) !== 0, (flags & DIRTY) !== 0)) continue;
+      const isFull = (flags & FULL) !== 0;
+      if (id !== 0 && keep(id, flags & INDEX, page, isFull, (flags & DIRTY) !== 0)) {
+        if (isFull) this.full++;
+        continue;
+      }
       w[e] = 0;
       this.free.push(page);
     }
@@ -148,11 +161,13 @@ export class Arena {
     let page = this.free.pop();
     if (page === undefined) {
       page = w[H_HIGH]!;
+      // Who could lead here was refused: bitmap-memory.ts.
       assert(page < this.pageMax, 'the memory for bitmaps is used up');
       w[H_HIGH] = page + 1;
       // A page above the high mark can hold words of a run before the last reset.
     }
     if (!full) w.fill(0, this.wordOf(page), this.wordOf(page) + PAGE_WORDS);
+    else this.full++;
     const e = this.table + 2 * page;
     w[e + 1] = (index | DIRTY | (full ? FULL : 0)) >>> 0;
     w[e] = bitmap;
@@ -160,7 +175,9 @@ export class Arena {
   }
 
   give(page: number): void {
-    this.words[this.table + 2 * page] = 0;
+    const e = this.table + 2 * page;
+    if ((this.words[e + 1]! & FULL) !== 0) this.full--;
+    this.words[e] = 0;
     this.free.push(page);
   }
 
@@ -170,6 +187,7 @@ export class Arena {
 
   setFull(page: number): void {
     const e = this.table + 2 * page + 1;
+    this.full++;
     this.words[e] = (this.words[e]! | FULL | DIRTY) >>> 0;
   }
 

@@ -14,6 +14,7 @@ import type { EpochSeq, VolumeId } from '../base/brands.ts';
 import { assert } from '../base/errors.ts';
 import { mayRemove } from './bad-file.ts';
 import { bitmapFile } from './bitmap-file.ts';
+import { checkBitmapMemory, pagesOf } from './bitmap-memory.ts';
 import { flushCut, flushVolume } from './flush.ts';
 import type { RangeLock } from './locks.ts';
 import { loseCuts, setMended, setOffline } from './offline.ts';
@@ -93,6 +94,7 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<boole
     assert(target.row.size >= source.row.size, `${target.name} is smaller than ${source.name}`);
   const sources = [...new Set(members.map((m) => m.source))];
   assert(sources.length === members.length, 'a source takes part in a cut once');
+  checkMemory(state, members);
   const taken = members.filter((m) => !m.fresh).map((m) => m.target);
   for (const source of sources) if (yield* flushCut(state, source)) return true;
   // What they show is in a file that is not their source's any more afterwards.
@@ -134,6 +136,14 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<boole
   }
   yield* removeFiles(state, files);
   return false;
+}
+
+/** Each source gets an epoch, each target an FC bitmap and, if it is written to, an epoch too. */
+function checkMemory(state: State, members: Member[]): void {
+  let pages = 0;
+  for (const { source, target } of members)
+    pages += pagesOf(source.grains) + pagesOf(target.grains) * (target.readOnly ? 1 : 2);
+  checkBitmapMemory(state, `A copy of ${members.map((m) => m.source.name).join(', ')}`, pages);
 }
 
 /** It was made before the others had their turn, and the target may be larger by now. */

@@ -5,6 +5,7 @@
 import type { MappingInfo, PoolInfo, VolumeInfo } from '../base/model.ts';
 import { VOLATILE_ID } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
+import { bitmapMemory, bitmapWarnings } from './bitmap-memory.ts';
 import { changedSince } from './epochs.ts';
 import { SLOT } from './log-record.ts';
 import { scrubWarnings } from './scrub-calls.ts';
@@ -127,6 +128,7 @@ export function poolInfo(state: State): PoolInfo {
     retired: all.length - live.length + Number(state.givingBack),
     logBytes: state.log.slots * SLOT,
     logUsedBytes: state.log.usedSlots * SLOT,
-    warnings: [...warningsOf(state), ...scrubWarnings(state)],
+    ...bitmapMemory(state),
+    warnings: [...warningsOf(state), ...bitmapWarnings(state), ...scrubWarnings(state)],
   };
 }

@@ -4,6 +4,7 @@
 import type { EpochSeq, MappingId } from '../base/brands.ts';
 import { FlashCopyError } from '../base/errors.ts';
 import type { CreateMapping, MappingState } from '../base/model.ts';
+import { checkBitmapMemory, checkCopyRate, pagesOf } from './bitmap-memory.ts';
 import { startCopyLoop } from './copy-loop.ts';
 import { cut, type Member } from './cut.ts';
 import { flushCut, flushVolume } from './flush.ts';
@@ -199,7 +200,11 @@ export function* syncMapping(state: State, name: string, request: string): Plan<
     return mapping;
   }
   try {
-    yield* syncTarget(state, mapping, request, () => checkSyncable(state, mapping));
+    yield* syncTarget(state, mapping, request, () => {
+      const between = checkSyncable(state, mapping);
+      if (!isDone(mapping, request)) checkMemory(state, between);
+      return between;
+    });
   } finally {
     // Also where its cut is made, and durable, and a later flush of the source has failed.
     startCopyLoop(state, mapping);
@@ -224,10 +229,19 @@ function checkSyncable(state: State, mapping: Mapping): { source: Volume; target
   return { source, target };
 }
 
+/** The epochs of both begin anew. */
+function checkMemory(state: State, { source, target }: { source: Volume; target: Volume }): void {
+  const pages = pagesOf(source.grains) + pagesOf(target.grains);
+  checkBitmapMemory(state, `A sync of ${target.name} from ${source.name}`, pages);
+}
+
 export function* setCopyRate(state: State, name: string, copyRate: number): Plan<Mapping> {
   const mapping = state.findMapping(name);
   checkRate(copyRate);
-  yield* change(state, mapping, (row) => ({ ...row, copyRate }));
+  yield* change(state, mapping, (row) => {
+    checkCopyRate(state, state.volumes.get(row.target), copyRate);
+    return { ...row, copyRate };
+  });
   startCopyLoop(state, mapping);
   return mapping;
 }

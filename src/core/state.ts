@@ -24,6 +24,8 @@ export type Ports = {
   listener: Listener;
   words: Uint32Array;
   logBytes: number;
+  /** What the machine has, or this process may take of it; absent: enough. */
+  memoryBytes?: number;
 };
 
 export class State {
@@ -33,6 +35,7 @@ export class State {
   readonly space: Space;
   readonly listener: Listener;
   readonly arena: Arena;
+  readonly memoryBytes: number;
   readonly log: UndoLog;
   /** Also the retired ones. */
   readonly volumes = new Map<number, Volume>();
@@ -83,6 +86,7 @@ export class State {
     this.space = ports.space;
     this.listener = ports.listener;
     this.arena = new Arena(ports.words, Math.floor(ports.logBytes / SLOT));
+    this.memoryBytes = ports.memoryBytes ?? Number.POSITIVE_INFINITY;
     this.log = new UndoLog(ports.runner, ports.memory, this.arena);
     this.unsaved = new Unsaved(this.arena);
     this.bitmaps = new BitmapRows(ports.runner);

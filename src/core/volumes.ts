@@ -4,6 +4,7 @@
 import type { EpochSeq, MappingId, VolumeId } from '../base/brands.ts';
 import { EFBIG, FlashCopyError, IoError } from '../base/errors.ts';
 import type { CloneVolume, CreateSnapshot, CreateVolume, Labels } from '../base/model.ts';
+import { checkBitmapMemory, pagesOf } from './bitmap-memory.ts';
 import { startCopyLoop } from './copy-loop.ts';
 import { cut, type Member } from './cut.ts';
 import { flushCut, flushData } from './flush.ts';
@@ -307,6 +308,9 @@ function* grow(state: State, volume: Volume, size: number): Plan<void> {
       'InvalidArgument',
       `${volume.name} has ${volume.row.size} bytes and cannot shrink to ${size}: a volume only grows`,
     );
+  const growing = [volume.held, volume.open].filter((b) => b !== null).length;
+  const pages = (pagesOf(size / volume.grain) - pagesOf(volume.grains)) * growing;
+  if (pages > 0) checkBitmapMemory(state, `The growth of ${volume.name}`, pages);
   try {
     yield op.resize(volume.file, fileSize({ ...volume.row, size }), volume.row.provisioning === 'thick');
     // Before the row says so: a file that is shorter than its row says is a damaged one.

@@ -13,6 +13,8 @@
  * printed except through a message.
  */
 import { statfsSync } from 'node:fs';
+import os from 'node:os';
+import process from 'node:process';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { assert, FlashCopyError, IoError } from '../base/errors.ts';
 import { type IoOp, type Plan, Runner } from '../core/ops.ts';
@@ -33,6 +35,12 @@ function freeBytes(poolDir: string): number {
   return bavail * bsize;
 }
 
+/** What the machine has, or the cgroup of this process may take of it. */
+function memoryBytes(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, os.totalmem()) : os.totalmem();
+}
+
 /** What a core is built from. */
 export type CoreParts = {
   runner: Runner;
@@ -42,6 +50,7 @@ export type CoreParts = {
   listener: Listener;
   words: Uint32Array;
   logBytes: number;
+  memoryBytes: number;
 };
 
 /** What the loop needs of a core, beside the methods that are called by name. */
@@ -146,6 +155,7 @@ export class DataLoop {
       },
       words: mapSharedMemory(start.shmFd),
       logBytes: start.logBytes,
+      memoryBytes: memoryBytes(),
     });
     this.server = new FuseServer(this.ring, start.fuseFd, hostOf(this.core, this.runner, this.log));
     this.bell = new Bell(this.ring, start.eventFd, () => this.receive());

@@ -6,8 +6,8 @@
 import { fstatSync, ftruncateSync, readSync } from 'node:fs';
 import { mapShared, memfdCreate } from './libc.ts';
 
-/** 12 GiB: more words than a pool of 300 volumes with 256 snapshots each can need bits for at once. */
-export const SHARED_MEMORY_BYTES = 12 * 2 ** 30;
+/** Virtual, and more than a machine will back: what bounds it is said in core/bitmap-memory.ts. */
+export const SHARED_MEMORY_BYTES = 64 * 2 ** 30;
 
 /** The descriptor is closed on exec; pass it on by the `stdio` of spawn. */
 export function createSharedMemory(name: string, bytes = SHARED_MEMORY_BYTES): number {

@@ -85,6 +85,7 @@ describeChart('Monitoring by the chart', () => {
     const alerts = new Map(rules.map((rule) => [rule.alert, rule]));
     assert.match(alerts.get('FlashCopyPoolNearlyFull')!.expr, /< 30 \/ 100$/);
     for (const alert of [
+      'FlashCopyBitmapMemoryNearlyFull',
       'FlashCopySnapshotBroken',
       'FlashCopyVolumeSuspended',
       'FlashCopyEngineRestarting',

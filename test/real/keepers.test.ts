@@ -11,7 +11,7 @@ import { DirectFile, MiB, SECTOR } from '../support/disks.ts';
 import { engineSuite } from '../support/engine-suite.ts';
 import { checkFilesystem, loopDevicesBelow, mountsBelow } from '../support/filesystems.ts';
 import { VerifyingWriter } from '../support/fio.ts';
-import { KeptEngine, otherRelease } from '../support/kept-engine.ts';
+import { KeptEngine, otherRelease, smallerRelease } from '../support/kept-engine.ts';
 import { runDirectoryOf } from '../support/standalone.ts';
 
 const KILLS = 4;
@@ -25,6 +25,7 @@ describe('An engine whose descriptors the node service holds too', function () {
   let unmount: () => Promise<void>;
   let place: string;
   let other: string;
+  let smaller: string;
 
   const startNode = async () => {
     node = await RoleProcess.start(suite, 'node', kept.nodeArgs);
@@ -33,6 +34,7 @@ describe('An engine whose descriptors the node service holds too', function () {
 
   before(async () => {
     other = otherRelease(path.join(suite.directory, 'other'));
+    smaller = smallerRelease(path.join(suite.directory, 'smaller'));
     kept = new KeptEngine(suite);
     await kept.start();
     await startNode();
@@ -101,6 +103,16 @@ describe('An engine whose descriptors the node service holds too', function () {
     await kept.killAll();
     await kept.refuses(other, /WrongState: .*layout 1.* can be read by its own version only/);
     await kept.goOn();
+    await writer.end();
+  });
+
+  it('that was killed is taken over by a release whose shared memory is of another size, and back', async () => {
+    const writer = load();
+    for (const program of [smaller, undefined]) {
+      await sleep(randomInt(500));
+      await kept.killAll();
+      await kept.goOn(program);
+    }
     await writer.end();
   });
 

@@ -13,8 +13,8 @@ export const fileOf = ({ file }: Pick<Volume, 'file'>): RegExp =>
 export class SmallPool {
   readonly world: SimWorld;
 
-  constructor(seed: number, logBytes = LOG_BYTES_MIN, inOrder = false) {
-    this.world = new SimWorld(new Random(seed), logBytes, WORDS, inOrder);
+  constructor(seed: number, logBytes = LOG_BYTES_MIN, inOrder = false, words = WORDS) {
+    this.world = new SimWorld(new Random(seed), logBytes, words, inOrder);
     this.world.open();
   }
 

@@ -246,7 +246,8 @@ export class FakeEngine implements EngineApi {
         volumes: 3,
         snapshots: 2,
       },
-      ...{ mappings: 1, retired: 0, logBytes: 2 ** 28, logUsedBytes: 4096, warnings: ['thin', 'full'] },
+      ...{ mappings: 1, retired: 0, logBytes: 2 ** 28, logUsedBytes: 4096 },
+      ...{ bitmapUsedBytes: 8192, bitmapMaxBytes: 2 ** 30, warnings: ['thin', 'full'] },
     };
   }
 

@@ -155,6 +155,7 @@ export class KeptEngine {
 type Changes = Record<string, [this_: RegExp, that: string]>;
 
 const OTHER_LAYOUT: Changes = { 'src/core/arena.ts': [/^const VERSION = 1;$/m, 'const VERSION = 2;'] };
+const LESS_MEMORY: Changes = { 'src/sys/shm.ts': [/= 64 \* 2 \*\* 30;/, '= 12 * 2 ** 30;'] };
 const FURTHER_FORMAT: Changes = {
   'src/engine/migrations.ts': [/^\];$/m, "  { format: 99, what: 'nothing', run: () => undefined },\n];"],
 };
@@ -162,6 +163,11 @@ const FURTHER_FORMAT: Changes = {
 /** This program with another layout of the shared memory, as a later release may have: its bin/flashcopy.js. */
 export function otherRelease(directory: string): string {
   return changedProgram(directory, OTHER_LAYOUT);
+}
+
+/** The same with shared memory of another size, as former releases have it. */
+export function smallerRelease(directory: string): string {
+  return changedProgram(directory, LESS_MEMORY);
 }
 
 /** The same with a further on-disk format; with the same layout or another one. */

@@ -19,6 +19,12 @@ describe('The shared memory', () => {
     assert.ok(fstatSync(fd).blocks * 512 <= 16 * 4096);
     closeSync(fd);
   });
+
+  it('is as large as another release made it', () => {
+    const fd = createSharedMemory('test', 12 * 2 ** 30);
+    assert.equal(mapSharedMemory(fd).length, (12 * 2 ** 30) / 4);
+    closeSync(fd);
+  });
 });
 
 describe('A line of the mount table', () => {

@@ -24,6 +24,11 @@ export interface Pool {
    * A UUID, from the making of the pool.
    */
   'id'?: (string);
+  /**
+   * Memory for bitmaps: in use or promised, and the most that may be.
+   */
+  'bitmapUsedBytes'?: (number | string | Long);
+  'bitmapMaxBytes'?: (number | string | Long);
 }
 
 export interface Pool__Output {
@@ -48,4 +53,9 @@ export interface Pool__Output {
    * A UUID, from the making of the pool.
    */
   'id': (string);
+  /**
+   * Memory for bitmaps: in use or promised, and the most that may be.
+   */
+  'bitmapUsedBytes': (number);
+  'bitmapMaxBytes': (number);
 }
