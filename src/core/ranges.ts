@@ -6,7 +6,7 @@ import { FlashCopyError } from '../base/errors.ts';
 import type { ByteRange, RangePage } from '../base/model.ts';
 import { VOLATILE_ID } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
-import { resolve, type Segment } from './content.ts';
+import { firstSegment, type Segment } from './content.ts';
 import { changedSince, recordsFrom } from './epochs.ts';
 import { type IoOp, op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
@@ -16,6 +16,8 @@ import type { Volume } from './volume.ts';
 /** Grains that are looked at together; more where they lie together. */
 const WINDOW_GRAINS = 16 * 1024;
 const WINDOW_GRAINS_MAX = 16 * 1024 * 1024;
+/** Places that are looked at together: of scattered grains there are very many even in a part of a volume. */
+const SEGMENTS_MAX = 1024;
 
 /** Collects ranges in order; those that touch become one. */
 class Page {
@@ -46,8 +48,8 @@ export function* allocatedRanges(volume: Volume, from: number, limit: number): P
   const page = new Page(limit);
   let window = WINDOW_GRAINS;
   for (let g = Math.floor(from / grain); g < volume.grains; ) {
-    const end = Math.min(volume.grains, g + window);
-    const segments = resolve(volume, g, end);
+    const segments = firstSegments(volume, g, Math.min(volume.grains, g + window));
+    const end = segments.reduce((at, s) => at + s.count, g);
     const looks = segments.map((s) => lookAt(s, grain));
     let failed: unknown = null;
     try {
@@ -61,7 +63,7 @@ export function* allocatedRanges(volume: Volume, from: number, limit: number): P
         'VolumeNotFound',
         `${volume.name} was deleted while its ranges were asked for`,
       );
-    if (!sameOwners(segments, resolve(volume, g, end))) continue;
+    if (!sameOwners(segments, firstSegments(volume, g, end))) continue;
     if (failed !== null) throw failed;
     const full = addData(page, segments, looks, { grain, from, sizeBytes });
     if (full !== null) return { ranges: page.ranges, next: full, sizeBytes };
@@ -69,6 +71,16 @@ export function* allocatedRanges(volume: Volume, from: number, limit: number): P
     g = end;
   }
   return { ranges: page.ranges, next: null, sizeBytes };
+}
+
+function firstSegments(volume: Volume, first: number, end: number): Segment[] {
+  const segments: Segment[] = [];
+  for (let g = first; g < end && segments.length < SEGMENTS_MAX; ) {
+    const segment = firstSegment(volume, g, end);
+    segments.push(segment);
+    g += segment.count;
+  }
+  return segments;
 }
 
 function lookAt(s: Segment, grain: number): IoOp | null {
