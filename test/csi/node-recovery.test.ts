@@ -139,16 +139,33 @@ describe('The CSI node service finds', () => {
     await node.unpublish(name);
   });
 
-  it('that the published mount has vanished, calls the volume not well, and publishes it again', async () => {
+  it('that the published mount has vanished, says so, and publishes it again', async () => {
     await volume();
     await node.stage(name);
     await run('umount', [await node.publish(name)]);
-    const { volumeCondition } = await node.stats(name);
-    assert.equal(volumeCondition!.abnormal, true);
-    assert.match(volumeCondition!.message, /not mounted/);
+    assert.match(await fails('NOT_FOUND', node.stats(name)), /publish it again/);
     await node.publish(name);
     assert.ok(isWell(await node.stats(name)));
     await node.unpublish(name);
+  });
+
+  it('that the device of a published volume is gone, and calls the volume not well', async () => {
+    const block = { access: 'block' as const };
+    await volume();
+    await node.stage(name, block);
+    // What is left of a device that went away, as no other test has it.
+    const devices = node.place(`devices-${name}`);
+    await mkdir(devices);
+    await run('mount', ['-t', 'tmpfs', 'tmpfs', devices]);
+    const left = suite.cleanup.defer('take the device away', () => run('umount', [devices]));
+    await run('mknod', [path.join(devices, 'loop987654'), 'b', '7', '987654']);
+    await writeFile(node.target(name), '');
+    await run('mount', ['--bind', path.join(devices, 'loop987654'), node.target(name)]);
+    const { usage, volumeCondition } = await node.stats(name);
+    assert.deepEqual(usage, []);
+    assert.match(volumeCondition!.message, /has lost its device/);
+    await node.unpublish(name);
+    await left();
   });
 
   it('that a published volume is in use, and takes it away when it is not', async () => {

@@ -312,7 +312,11 @@ describe('The CSI node service', () => {
     it('to look at paths where the volume is not', async () => {
       await create('elsewhere', 16 * MiB);
       await fails('NOT_FOUND', node.stats('elsewhere', 'some/path'));
-      await fails('NOT_FOUND', node.stats('elsewhere', '/nowhere'));
+      await create('staged', 16 * MiB);
+      await node.stage('staged');
+      for (const place of ['/nowhere', '/', '/tmp', node.staging('staged')])
+        await fails('NOT_FOUND', node.stats('elsewhere', place));
+      await node.release('staged');
       await fails('NOT_FOUND', node.expand('elsewhere', '/tmp'));
       await fails('FAILED_PRECONDITION', node.publish('elsewhere'));
     });

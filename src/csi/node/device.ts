@@ -82,26 +82,41 @@ export async function unmount(directory: string, volumeId: string): Promise<void
  */
 function checkOfVolume(mount: Mount, volumeId: string): void {
   if (boundDevice(mount) !== undefined) return;
-  const file = mount.device.startsWith(LOOP_MAJOR) ? backingFileOf(mount) : undefined;
-  const number = file && /^(\d+)(?: \(deleted\))?$/.exec(path.basename(file))?.[1];
-  if (number === undefined && (file !== undefined || !mount.device.startsWith(LOOP_MAJOR))) {
+  const owner = ownerOf(mount);
+  if (owner === 'none') {
     throw new FlashCopyError(
       'WrongState',
       `${mount.source} (${mount.type}) is mounted at ${mount.directory}, which is no volume. Unmount it by hand.`,
     );
   }
-  if (number === undefined || `#${number}` === parseId(volumeId)?.name) return;
+  if (owner === 'unknown' || owner === parseId(volumeId)?.name) return;
   throw new FlashCopyError(
     'WrongState',
-    `Volume ${shown(volumeId)} was to be taken away at ${mount.directory}, and volume #${number} of an engine of this ` +
+    `Volume ${shown(volumeId)} was to be taken away at ${mount.directory}, and volume ${owner} of an engine of this ` +
       'machine is mounted there. Name that volume, or the path where this one is.',
   );
 }
 
+/** Whether it is of that volume, or was, and has lost its device. */
+export function mayBeOf(mount: Mount, volumeId: string): boolean {
+  const owner = ownerOf(mount);
+  return owner === 'unknown' || owner === parseId(volumeId)?.name;
+}
+
+/** The volume that is there, '#7'; 'unknown': its device has no file any more; 'none': it is no volume. */
+function ownerOf(mount: Mount): string {
+  const bound = boundDevice(mount);
+  if (bound === undefined && !mount.device.startsWith(LOOP_MAJOR)) return 'none';
+  const file = backingFileOf(bound === undefined ? `dev/block/${mount.device}` : `block/${bound}`);
+  if (file === undefined) return 'unknown';
+  const number = /^(\d+)(?: \(deleted\))?$/.exec(path.basename(file))?.[1];
+  return number === undefined ? 'none' : `#${number}`;
+}
+
 /** Undefined: the device has none any more. The kernel answers by itself, and asks no filesystem. */
-function backingFileOf({ device }: Mount): string | undefined {
+function backingFileOf(device: string): string | undefined {
   try {
-    return readFileSync(`/sys/dev/block/${device}/loop/backing_file`, 'utf8').trimEnd();
+    return readFileSync(`/sys/${device}/loop/backing_file`, 'utf8').trimEnd();
   } catch (error) {
     if (['ENOENT', 'ENXIO', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;

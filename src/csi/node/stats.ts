@@ -15,7 +15,7 @@ import type { NodeGetVolumeStatsResponse } from '../generated/csi/v1/NodeGetVolu
 import type { VolumeUsage } from '../generated/csi/v1/VolumeUsage.ts';
 import { shown } from '../ids.ts';
 import type { Found } from '../places.ts';
-import { type Device, nodeMounts } from './device.ts';
+import { type Device, mayBeOf, nodeMounts } from './device.ts';
 import { existing, volumePlace } from './requests.ts';
 import { attachedDevice } from './stage.ts';
 
@@ -26,16 +26,16 @@ export async function statsOf(
   volumePath: string,
   pool: PoolInfo,
 ): Promise<NodeGetVolumeStatsResponse> {
-  const { path: place, kind } = await volumePlace(volumePath);
-  if (kind === 'nothing')
+  const { path: place } = await volumePlace(volumePath);
+  const mount = mountAt(place);
+  if (mount === undefined || !mayBeOf(mount, volume.id))
     throw new FlashCopyError(
       'VolumeNotFound',
-      `There is nothing at ${shown(volumePath)}, so the volume is not published there.`,
+      `Volume ${volume.info.name} is not at ${shown(volumePath)}. If it was published there, unpublish it and publish it again.`,
     );
   const device = await attachedDevice(volume);
-  const mount = mountAt(place);
-  const usage = device && mount ? await usageOf(device, mount) : undefined;
-  const found = Array.isArray(usage) ? await troubleOf(device!, mount!) : unusable(place, usage);
+  const usage = device && (await usageOf(device, mount));
+  const found = Array.isArray(usage) ? await troubleOf(device!, mount) : unusable(place, usage);
   return {
     usage: Array.isArray(usage) ? usage : [],
     volumeCondition: conditionOf(volume, pool, found === undefined ? [] : [found]),
@@ -44,7 +44,7 @@ export async function statsOf(
 
 function unusable(place: string, why: undefined | 'no answer' | Error): string {
   if (why === undefined)
-    return `The volume is not mounted at ${place} any more. Unpublish it and publish it again.`;
+    return `What is mounted at ${place} has lost its device. Unpublish the volume and publish it again.`;
   if (why === 'no answer') return `The filesystem at ${place} does not answer.`;
   return `The filesystem at ${place} cannot be read: ${why.message}.`;
 }
