@@ -87,6 +87,24 @@ describe('The CSI node service is given', () => {
     await node.unstage('linked', staging);
   });
 
+  it('two staging paths for one volume, and takes it away from both', async () => {
+    const name = 'staged-twice';
+    await create(name);
+    const paths = [node.staging(`${name}-1`), node.staging(`${name}-2`)];
+    for (const order of [paths, paths.toReversed()]) {
+      for (const place of paths) await node.stage(name, {}, place);
+      await publishAt(name, node.target(name), paths[0]);
+      for (const place of order) await fails('FAILED_PRECONDITION', node.unstage(name, place));
+      await node.unpublish(name);
+      // Asked for until it is done, as kubelet does.
+      for (let time = 0; time < 2; time++)
+        await Promise.allSettled(order.map((place) => node.unstage(name, place)));
+      for (const place of paths) assert.equal(mountAt(place), undefined, place);
+      for (const place of paths) await node.unstage(name, place);
+      assert.equal((await suite.engine.getVolume(name)).device, '');
+    }
+  });
+
   it('a target where something lies over what was published, and does not call it published', async () => {
     const target = await node.publish('a');
     await run('mount', ['-t', 'tmpfs', 'tmpfs', target]);

@@ -45,22 +45,26 @@ export function checkWritable({ info }: Found, { readOnly }: Use): void {
   );
 }
 
-/** `volume` undefined: it is no more. */
+/**
+ * `volume` undefined: it is no more. There is one staging path for a volume; where there were two, each is taken away for
+ * itself, and the device goes with the last one.
+ */
 export async function unstage(id: string, volume: Found | undefined, stagingPath: string): Promise<void> {
   const { path: directory, kind } = await resolvePath(STAGING, stagingPath);
   const device = await attachedDevice(volume);
-  const [other] = device === undefined ? [] : usesElsewhere(device, directory);
+  const elsewhere = device === undefined ? [] : usesElsewhere(device, directory);
+  const other = elsewhere.find(({ fromHere }) => fromHere)?.mount;
   if (other !== undefined) {
     throw new FlashCopyError(
       'VolumeInUse',
-      `The volume cannot be unstaged: it is still mounted at ${other.directory}. Unpublish it there first.`,
+      `The volume cannot be unstaged: it is still mounted at ${other.directory}. Unpublish or unstage it there first.`,
     );
   }
   if (kind === 'directory') {
     await unmount(directory, id);
     await forgetFormat(volume, device, directory);
   }
-  if (volume !== undefined) await volume.engine.detachVolume(`#${volume.info.id}`);
+  if (volume !== undefined && elsewhere.length === 0) await volume.engine.detachVolume(`#${volume.info.id}`);
 }
 
 /** A volume that is not attached has none. */
@@ -172,11 +176,17 @@ function otherThere(there: Mount, device: Device, directory: string): FlashCopyE
   );
 }
 
-/** Where the volume is used beside its staging path, which may have several names. */
-function usesElsewhere(device: Device, directory: string): Mount[] {
-  return [...filesystemMounts(device), ...nodeMounts(device)].filter(
-    (mount) => !isSamePlace(mount.directory, directory),
-  );
+/**
+ * Where the volume is used beside its staging path, which may have several names. `fromHere`: it may have been published
+ * from there: its device, and a mount that is younger than the one at the staging path.
+ */
+function usesElsewhere(device: Device, directory: string): { mount: Mount; fromHere: boolean }[] {
+  const mounted = filesystemMounts(device);
+  const own = mounted.findLastIndex((mount) => mount.directory === directory);
+  return [
+    ...mounted.map((mount, at) => ({ mount, fromHere: own !== -1 && at > own })),
+    ...nodeMounts(device).map((mount) => ({ mount, fromHere: true })),
+  ].filter(({ mount }) => !isSamePlace(mount.directory, directory));
 }
 
 async function forgetFormat(
