@@ -13,6 +13,7 @@
 import { FlashCopyError } from '../base/errors.ts';
 import type { CloneVolume, Labels, VolumeInfo } from '../base/model.ts';
 import { checkCapabilities, filesystemOf, leastBytes } from './capabilities.ts';
+import { sourcesAgain } from './copies.ts';
 import type { CreateVolumeRequest__Output } from './generated/csi/v1/CreateVolumeRequest.ts';
 import type { VolumeContentSource__Output } from './generated/csi/v1/VolumeContentSource.ts';
 import { formatId, poolPart, shown } from './ids.ts';
@@ -75,8 +76,10 @@ function sourceOf(content: VolumeContentSource__Output | null): Source | undefin
 
 export async function createVolume(places: Places, wish: Wish): Promise<Found> {
   const existing = await existingOf(places, wish);
-  if (existing !== undefined) return existing;
-  return wish.source === undefined ? createEmpty(places, wish) : createCopy(places, wish, wish.source);
+  const { source } = wish;
+  if (existing !== undefined)
+    return source === undefined ? existing : copiedAgain(places, wish, source, existing);
+  return source === undefined ? createEmpty(places, wish) : createCopy(places, wish, source);
 }
 
 /** The volume that has the name on one of the allowed nodes. One that does not answer is passed over. */
@@ -144,24 +147,40 @@ async function createCopy(places: Places, wish: Wish, { kind, id }: Source): Pro
         'there a copy can be made. Let the pod run there.',
     );
   const sizeBytes = sizeFor(wish.range, Math.max(wish.leastBytes, source.info.sizeBytes));
-  const { copyRate, incremental } = wish.parameters;
   const provisioning = wish.parameters.provisioning ?? source.info.provisioning;
-  const { grainBytes, cowFailure } = wish.parameters;
   return placed(places.engines, { allowed: [source.node], sizeBytes, provisioning }, (candidate) =>
-    made(wish, candidate, (labels) => {
-      const clone: CloneVolume = {
-        name: wish.engineName,
-        sizeBytes,
-        labels,
-        provisioning,
-        ...(grainBytes && { grainBytes }),
-        ...(cowFailure && { cowFailure }),
-        ...(copyRate !== undefined && { copyRate }),
-        ...(incremental !== undefined && { incremental }),
-      };
-      return candidate.engine.cloneVolume(`#${source.info.id}`, clone);
-    }),
+    copied(wish, candidate, source, sizeBytes),
   );
+}
+
+/** A copy that is there. */
+async function copiedAgain(
+  places: Places,
+  wish: Wish,
+  { kind, id }: Source,
+  existing: Found,
+): Promise<Found> {
+  const [source] = (await sourcesAgain(places, kind, [id], [existing])) ?? [];
+  if (source === undefined) return existing;
+  const { node, engine, info } = existing;
+  return copied(wish, { node, engine, pool: await engine.pool() }, source, info.sizeBytes);
+}
+
+function copied(wish: Wish, candidate: Candidate, source: Found, sizeBytes: number): Promise<Found> {
+  const { grainBytes, cowFailure, copyRate, incremental } = wish.parameters;
+  return made(wish, candidate, (labels) => {
+    const clone: CloneVolume = {
+      name: wish.engineName,
+      sizeBytes,
+      labels,
+      provisioning: wish.parameters.provisioning ?? source.info.provisioning,
+      ...(grainBytes && { grainBytes }),
+      ...(cowFailure && { cowFailure }),
+      ...(copyRate !== undefined && { copyRate }),
+      ...(incremental !== undefined && { incremental }),
+    };
+    return candidate.engine.cloneVolume(`#${source.info.id}`, clone);
+  });
 }
 
 async function made(

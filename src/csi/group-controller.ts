@@ -6,6 +6,7 @@
  */
 import { FlashCopyError } from '../base/errors.ts';
 import { Turns } from '../base/turns.ts';
+import { sourcesAgain } from './copies.ts';
 import type { CreateVolumeGroupSnapshotRequest__Output } from './generated/csi/v1/CreateVolumeGroupSnapshotRequest.ts';
 import type { VolumeGroupSnapshot } from './generated/csi/v1/VolumeGroupSnapshot.ts';
 import { formatGroupId, formatId, parseGroupId, parseId, shown } from './ids.ts';
@@ -75,9 +76,12 @@ function wishOf(request: CreateVolumeGroupSnapshotRequest__Output): Wish {
 async function createGroup(places: Places, wish: Wish): Promise<Found[]> {
   // Before the sources, which may be gone when somebody asks again.
   const place = parseId(wish.sourceIds[0]!);
-  const existing = place && (await membersOf(places, formatGroupId(place.node, place.pool, wish.name)));
-  if (existing !== undefined && existing.length > 0) return asWished(wish, existing);
-  const sources = await Promise.all(wish.sourceIds.map((id) => places.get('volume', id)));
+  const found = place ? await membersOf(places, formatGroupId(place.node, place.pool, wish.name)) : [];
+  const existing = found.length > 0 ? asWished(wish, found) : undefined;
+  const sources = existing
+    ? await sourcesAgain(places, 'volume', wish.sourceIds, existing)
+    : await Promise.all(wish.sourceIds.map((id) => places.get('volume', id)));
+  if (sources === undefined) return existing!;
   const { node, pool, engine } = sources[0]!;
   const elsewhere = sources.find((each) => each.node !== node);
   if (elsewhere !== undefined)

@@ -4,6 +4,7 @@
  */
 import { FlashCopyError } from '../base/errors.ts';
 import type { Labels, VolumeInfo } from '../base/model.ts';
+import { sourcesAgain } from './copies.ts';
 import type { CreateSnapshotRequest__Output } from './generated/csi/v1/CreateSnapshotRequest.ts';
 import type { ListSnapshotsRequest__Output } from './generated/csi/v1/ListSnapshotsRequest.ts';
 import type { Snapshot } from './generated/csi/v1/Snapshot.ts';
@@ -41,9 +42,12 @@ export async function createSnapshot(places: Places, wish: Wish): Promise<Found>
   const engine = place && places.engines.engineOf(place.node);
   const name = engineSnapshotName(wish.name);
   // Before the source, which may be gone when somebody asks again.
-  const existing = engine && (await lookUp(engine, name));
-  if (existing !== undefined) return asWished(wish, existing, { ...place!, engine: engine! });
-  const source = await places.get('volume', wish.sourceId);
+  const found = engine && (await lookUp(engine, name));
+  const existing = found && asWished(wish, found, { ...place!, engine: engine! });
+  const [source] = existing
+    ? ((await sourcesAgain(places, 'volume', [wish.sourceId], [existing])) ?? [])
+    : [await places.get('volume', wish.sourceId)];
+  if (source === undefined) return existing!;
   const labels = { ...wish.labels, [LABELS.pool]: source.pool };
   const [info] = await source.engine.createSnapshots(
     [{ name, source: `#${source.info.id}`, copyRate: wish.copyRate, labels }],
