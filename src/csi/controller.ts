@@ -1,8 +1,8 @@
 /**
  * The Controller service: volumes and snapshots of every node from one place.
  *
- * It remembers nothing: what it knows of a volume is in the volume's id and in its engine's labels, so it can be lost and
- * started again anywhere. Calls for one name come one after the other; everything else may come at once.
+ * It remembers nothing that is needed: what it knows of a volume is in the volume's id and in its engine's labels, so it can be
+ * lost and started again anywhere. Calls for one name come one after the other; everything else may come at once.
  */
 import { FlashCopyError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
@@ -10,7 +10,7 @@ import type { Provisioning } from '../base/model.ts';
 import { Turns } from '../base/turns.ts';
 import { leastBytes, objectionTo, objectionToAll } from './capabilities.ts';
 import { conditionOf, Pools } from './condition.ts';
-import { createVolume, wishOf } from './create-volume.ts';
+import { createVolume, type Unanswered, wishOf } from './create-volume.ts';
 import type { ControllerExpandVolumeRequest__Output } from './generated/csi/v1/ControllerExpandVolumeRequest.ts';
 import type { ControllerExpandVolumeResponse } from './generated/csi/v1/ControllerExpandVolumeResponse.ts';
 import type { ControllerModifyVolumeRequest__Output } from './generated/csi/v1/ControllerModifyVolumeRequest.ts';
@@ -45,6 +45,7 @@ const CAPABILITIES = [
 export function controllerService(places: Places): ControllerService {
   const turns = new Turns<string>();
   const pools = new Pools();
+  const unanswered: Unanswered = new Map();
   const statusOf = async (found: Found) => ({
     volumeCondition: conditionOf(found, await pools.of(found.engine)),
   });
@@ -55,7 +56,7 @@ export function controllerService(places: Places): ControllerService {
 
     CreateVolume: async (request) => {
       const wish = wishOf(request);
-      const volume = await turns.take([`volume ${wish.name}`], () => createVolume(places, wish));
+      const volume = await turns.take([`volume ${wish.name}`], () => createVolume(places, wish, unanswered));
       return { volume: volumeMessage(volume) };
     },
     DeleteVolume: async ({ volumeId }) => {

@@ -7,8 +7,9 @@
  *   3. the source, and with it the node; or the node with the space
  *   4. the engine, in one atomic call
  *
- * Calls for the same name come one after the other. Two nodes could each have a volume of that name only if a request
- * was moved from one to the other between two tries.
+ * Calls for the same name come one after the other. A node that was asked for a volume and did not answer may have made it, or
+ * be making it: until it has answered, or left, no other one is asked for that name. So two nodes could each have a volume of
+ * that name only if a request was moved from one to the other between two tries, or if this process was started again.
  */
 import { FlashCopyError } from '../base/errors.ts';
 import type { CloneVolume, Labels, VolumeInfo } from '../base/model.ts';
@@ -74,24 +75,39 @@ function sourceOf(content: VolumeContentSource__Output | null): Source | undefin
   return source;
 }
 
-export async function createVolume(places: Places, wish: Wish): Promise<Found> {
-  const existing = await existingOf(places, wish);
+/** By the name of a volume: the node that was asked for it and did not answer. */
+export type Unanswered = Map<string, string>;
+
+export async function createVolume(places: Places, wish: Wish, unanswered: Unanswered): Promise<Found> {
+  const existing = await existingOf(places, wish, unanswered.get(wish.name));
   const { source } = wish;
-  if (existing !== undefined)
-    return source === undefined ? existing : copiedAgain(places, wish, source, existing);
-  return source === undefined ? createEmpty(places, wish) : createCopy(places, wish, source);
+  if (existing === undefined)
+    return source === undefined ? createEmpty(places, wish, unanswered) : createCopy(places, wish, source);
+  unanswered.delete(wish.name);
+  return source === undefined ? existing : copiedAgain(places, wish, source, existing);
 }
 
-/** The volume that has the name on one of the allowed nodes. One that does not answer is passed over. */
-async function existingOf(places: Places, wish: Wish): Promise<Found | undefined> {
+/** The volume that has the name on one of the allowed nodes. One that does not answer is passed over, but for `silent`. */
+async function existingOf(
+  places: Places,
+  wish: Wish,
+  silent: string | undefined,
+): Promise<Found | undefined> {
   const { engines } = places;
   const nodes = wish.allowed ?? (await engines.nodes());
+  let away: FlashCopyError | undefined;
   const asked = nodes.map(async (node) => {
     const engine = engines.engineOf(node);
-    const info = await engine?.getVolume(wish.engineName).catch(unlessMissing);
+    const info = await engine?.getVolume(wish.engineName).catch((error: unknown) => {
+      const code = error instanceof FlashCopyError ? error.code : undefined;
+      if (code !== 'VolumeNotFound' && code !== 'Unavailable') throw error;
+      if (code === 'Unavailable' && node === silent) away = stillAway(wish, node, error);
+      return undefined;
+    });
     return info && { node, engine: engine!, info };
   });
   const found = (await Promise.all(asked)).find((each) => each !== undefined);
+  if (found === undefined && away !== undefined) throw away;
   if (found === undefined) return undefined;
   checkIsWished(wish, found.info);
   const { node, engine, info } = found;
@@ -99,9 +115,13 @@ async function existingOf(places: Places, wish: Wish): Promise<Found | undefined
   return { id: formatId(node, pool, info.id), node, pool, engine, info };
 }
 
-function unlessMissing(error: unknown): undefined {
-  const code = error instanceof FlashCopyError ? error.code : undefined;
-  if (code !== 'VolumeNotFound' && code !== 'Unavailable') throw error;
+function stillAway(wish: Wish, node: string, cause: unknown): FlashCopyError {
+  return new FlashCopyError(
+    'Unavailable',
+    `Node ${node} was asked for volume ${shown(wish.name)} and did not say whether it has made it, so no other node is asked ` +
+      `for it until that one answers. ${(cause as Error).message}`,
+    { cause },
+  );
 }
 
 function checkIsWished(wish: Wish, info: VolumeInfo): void {
@@ -121,21 +141,42 @@ function checkIsWished(wish: Wish, info: VolumeInfo): void {
   );
 }
 
-async function createEmpty(places: Places, wish: Wish): Promise<Found> {
+async function createEmpty(places: Places, wish: Wish, unanswered: Unanswered): Promise<Found> {
   const sizeBytes = sizeFor(wish.range, wish.leastBytes, SIZE_DEFAULT);
   const { provisioning = 'thin', grainBytes, cowFailure } = wish.parameters;
-  return placed(places.engines, { allowed: wish.allowed, sizeBytes, provisioning }, (candidate) =>
-    made(wish, candidate, (labels) =>
-      candidate.engine.createVolume({
-        name: wish.engineName,
-        sizeBytes,
-        labels,
-        provisioning,
-        ...(grainBytes && { grainBytes }),
-        ...(cowFailure && { cowFailure }),
-      }),
-    ),
-  );
+  const allowed = await inOrder(places, wish, unanswered.get(wish.name));
+  return placed(places.engines, { allowed, sizeBytes, provisioning }, async (candidate) => {
+    unanswered.set(wish.name, candidate.node);
+    const answered = () => unanswered.delete(wish.name);
+    try {
+      const volume = await made(wish, candidate, (labels) =>
+        candidate.engine.createVolume({
+          name: wish.engineName,
+          sizeBytes,
+          labels,
+          provisioning,
+          ...(grainBytes && { grainBytes }),
+          ...(cowFailure && { cowFailure }),
+        }),
+      );
+      answered();
+      return volume;
+    } catch (error) {
+      if (!(error instanceof FlashCopyError && error.code === 'Unavailable')) answered();
+      throw error;
+    }
+  });
+}
+
+/** The nodes to be tried, first of all the one that may be making the volume. */
+async function inOrder(
+  places: Places,
+  { allowed }: Wish,
+  silent: string | undefined,
+): Promise<string[] | undefined> {
+  if (silent === undefined) return allowed;
+  const nodes = allowed ?? (await places.engines.nodes());
+  return nodes.includes(silent) ? [...new Set([silent, ...nodes])] : allowed;
 }
 
 async function createCopy(places: Places, wish: Wish, { kind, id }: Source): Promise<Found> {
