@@ -57,6 +57,19 @@ export function nameOfRun(schedule: string, claim: string | undefined, dueAt: nu
   return `${name.slice(0, NAME_MAX - stamp.length - 12)}-${hash}-${stamp}`;
 }
 
+/**
+ * What its object of a run can be called. The first one, which people read, may be another schedule's: "db" of the claim
+ * "prod-data" and "db-prod" of "data". The second one is nobody else's.
+ */
+export function namesOfRun(schedule: string, claim: string | undefined, dueAt: number): [string, string] {
+  const hash = createHash('sha256')
+    .update(`${schedule}/${claim ?? ''}`)
+    .digest('hex')
+    .slice(0, 10);
+  const apart = claim === undefined ? hash : `${claim}-${hash}`;
+  return [nameOfRun(schedule, claim, dueAt), nameOfRun(schedule, apart, dueAt)];
+}
+
 /** Something that a schedule made. `good`: a snapshot that can be restored, a sync that is over. */
 export type Made = { name: string; createdAt: number; good: boolean };
 export type Retention = { keepLast: number; maxAgeMs: number | undefined };

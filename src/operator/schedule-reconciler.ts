@@ -14,7 +14,7 @@ import {
   scheduleResource,
   syncResource,
 } from './resources.ts';
-import { cronOf, type Due, type Made, nameOfRun, planRun, surplus } from './schedule-plan.ts';
+import { cronOf, type Due, type Made, namesOfRun, planRun, surplus } from './schedule-plan.ts';
 import { conditionsWith, differs, durationMs, type Finding, plain, timeText } from './status.ts';
 import { isFinished } from './sync-plan.ts';
 import { customPath, pathOf, type World } from './world.ts';
@@ -150,36 +150,44 @@ async function makeSnapshot(
   const { namespace } = schedule.metadata;
   if (claim.status?.phase !== 'Bound')
     throw new FlashCopyError('WrongState', 'the claim is not bound to a volume.');
-  const name = nameOfRun(schedule.metadata.name, claim.metadata.name, dueAt);
+  const claimName = claim.metadata.name;
   const volumeSnapshotClassName = schedule.spec.snapshots?.volumeSnapshotClassName;
-  await createOnce(world, snapshotPath(namespace), {
-    apiVersion: 'snapshot.storage.k8s.io/v1',
-    kind: 'VolumeSnapshot',
-    metadata: marked(schedule, name, dueAt),
-    spec: {
-      source: { persistentVolumeClaimName: claim.metadata.name },
-      ...(volumeSnapshotClassName && { volumeSnapshotClassName }),
-    },
+  return createOnce<VolumeSnapshot>(world, {
+    names: namesOfRun(schedule.metadata.name, claimName, dueAt),
+    pathOf: (name) => snapshotPath(namespace, name),
+    objectOf: (name) => ({
+      apiVersion: 'snapshot.storage.k8s.io/v1',
+      kind: 'VolumeSnapshot',
+      metadata: marked(schedule, name, dueAt),
+      spec: {
+        source: { persistentVolumeClaimName: claimName },
+        ...(volumeSnapshotClassName && { volumeSnapshotClassName }),
+      },
+    }),
+    isIt: (found) => isMarked(schedule, found) && found.spec.source.persistentVolumeClaimName === claimName,
   });
-  return name;
 }
 
 async function makeSync(world: World, schedule: FlashCopySchedule, dueAt: number): Promise<string> {
   const { namespace, uid } = schedule.metadata;
-  const name = nameOfRun(schedule.metadata.name, undefined, dueAt);
+  const names = namesOfRun(schedule.metadata.name, undefined, dueAt);
   const running = (await syncsOf(world, schedule)).find(
-    (each) => !isFinished(each) && each.metadata.name !== name,
+    (each) => !isFinished(each) && !names.includes(each.metadata.name),
   );
   if (running !== undefined)
     throw new FlashCopyError('WrongState', `the former one, ${running.metadata.name}, is not over yet.`);
   const owner = { apiVersion: API_VERSION, kind: scheduleResource.kind, name: schedule.metadata.name, uid };
-  await createOnce(world, customPath(syncResource, namespace), {
-    apiVersion: API_VERSION,
-    kind: syncResource.kind,
-    metadata: { ...marked(schedule, name, dueAt), ownerReferences: [owner] },
-    spec: schedule.spec.sync,
+  return createOnce<FlashCopySync>(world, {
+    names,
+    pathOf: (name) => customPath(syncResource, namespace, name),
+    objectOf: (name) => ({
+      apiVersion: API_VERSION,
+      kind: syncResource.kind,
+      metadata: { ...marked(schedule, name, dueAt), ownerReferences: [owner] },
+      spec: schedule.spec.sync,
+    }),
+    isIt: (found) => isMarked(schedule, found),
   });
-  return name;
 }
 
 const marked = ({ metadata }: FlashCopySchedule, name: string, dueAt: number) => ({
@@ -189,12 +197,37 @@ const marked = ({ metadata }: FlashCopySchedule, name: string, dueAt: number) =>
   annotations: { [SCHEDULED_AT]: timeText(dueAt) },
 });
 
-async function createOnce(world: World, path: string, object: object): Promise<void> {
-  try {
-    await world.create(path, object);
-  } catch (error) {
-    if (!isConflict(error)) throw error; // it was made before, and not noted
+const isMarked = (schedule: FlashCopySchedule, { metadata }: KubeObject) =>
+  metadata.labels?.[SCHEDULE_LABEL] === schedule.metadata.name;
+
+type Once<Item> = {
+  /** The first one that is not somebody else's. */
+  names: readonly string[];
+  pathOf: (name: string) => string;
+  objectOf: (name: string) => object;
+  /** What has the name is what is to be made: it was made before, and not noted. */
+  isIt: (found: Item) => boolean;
+};
+
+/** Makes it, unless that was done before; its name. */
+async function createOnce<Item>(
+  world: World,
+  { names, pathOf, objectOf, isIt }: Once<Item>,
+): Promise<string> {
+  for (const name of names) {
+    try {
+      await world.create(pathOf(''), objectOf(name));
+      return name;
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+    }
+    const found = await world.client.find<Item>(pathOf(name));
+    if (found !== undefined && isIt(found)) return name;
   }
+  throw new FlashCopyError(
+    'AlreadyExists',
+    `${names.join(' and ')} are there already, and are not of this schedule. Delete them, or give the schedule another name.`,
+  );
 }
 
 async function syncsOf(world: World, { metadata }: FlashCopySchedule): Promise<FlashCopySync[]> {

@@ -1,7 +1,7 @@
 /** When schedules are due and what of what they made is too much (src/operator/schedule-plan.ts). */
 import assert from 'node:assert/strict';
 import type { FlashCopySchedule } from '../../src/operator/resources.ts';
-import { type Made, nameOfRun, planRun, surplus } from '../../src/operator/schedule-plan.ts';
+import { type Made, nameOfRun, namesOfRun, planRun, surplus } from '../../src/operator/schedule-plan.ts';
 
 const at = (text: string) => Date.parse(text);
 
@@ -98,6 +98,18 @@ describe('The name of what a run makes', () => {
     assert.ok(long('a').length <= 253);
     assert.notEqual(long('a'), long('b'));
     assert.match(long('a'), /-20260102-0300$/);
+  });
+});
+
+describe('The second name of what a run makes', () => {
+  it("is nobody else's, where two schedules would call theirs the same", () => {
+    const dueAt = at('2026-01-02T03:00:00Z');
+    const [mine, yours] = [namesOfRun('db', 'prod-data', dueAt), namesOfRun('db-prod', 'data', dueAt)];
+    assert.equal(mine[0], yours[0]);
+    assert.equal(new Set([...mine, ...yours]).size, 3);
+    assert.match(mine[1], /^db-prod-data-[0-9a-f]{10}-20260102-0300$/);
+    const long = namesOfRun('s'.repeat(52), 'c'.repeat(253), dueAt);
+    assert.ok(long.every((name) => name.length <= 253) && long[0] !== long[1]);
   });
 });
 

@@ -101,6 +101,24 @@ describe('The operator', () => {
       assert.equal(snapshotsOf('one')[0]!.metadata.name, 'one-new');
     });
 
+    it('makes each schedule its own snapshot where two would call theirs the same', async () => {
+      for (const [name, clash] of [
+        ['prod-data', 'one'],
+        ['data', 'two'],
+      ] as const) {
+        await rig.claim(name);
+        rig.kube.put(rig.claimPath(name), { ...rig.kube.get(rig.claimPath(name)), metadata: { labels: { clash } } }); // biome-ignore format: one line
+      }
+      schedule('db', { snapshots: { matchLabels: { clash: 'one' } } });
+      await ran('db');
+      for (let time = 0; time < 2; time++) {
+        schedule('db-prod', { snapshots: { matchLabels: { clash: 'two' } } });
+        await ran('db-prod');
+        assert.deepEqual(snapshotsOf('db').map(({ spec }) => spec.source.persistentVolumeClaimName), ['prod-data']); // biome-ignore format: one line
+        assert.deepEqual(snapshotsOf('db-prod').map(({ spec }) => spec.source.persistentVolumeClaimName), ['data']); // biome-ignore format: one line
+      }
+    });
+
     it('makes syncs, not one more while the former one is not over', async () => {
       await rig.claim('copy');
       rig.mapping('refresh', 'db', 'copy');
