@@ -54,7 +54,8 @@ export function nameOfRun(schedule: string, claim: string | undefined, dueAt: nu
   const name = [schedule, claim, stamp].filter((part) => part !== undefined).join('-');
   if (name.length <= NAME_MAX) return name;
   const hash = createHash('sha256').update(name).digest('hex').slice(0, 10);
-  return `${name.slice(0, NAME_MAX - stamp.length - 12)}-${hash}-${stamp}`;
+  // No part between dots may end with a hyphen or begin with one.
+  return `${name.slice(0, NAME_MAX - stamp.length - 12).replace(/[.-]+$/, '')}-${hash}-${stamp}`;
 }
 
 /**

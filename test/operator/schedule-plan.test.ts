@@ -98,6 +98,11 @@ describe('The name of what a run makes', () => {
     assert.ok(long('a').length <= 253);
     assert.notEqual(long('a'), long('b'));
     assert.match(long('a'), /-20260102-0300$/);
+    const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+    for (let dot = 1; dot < 240; dot++) {
+      const claim = `${'c'.repeat(dot)}.${'c'.repeat(251 - dot)}`;
+      assert.match(nameOfRun('nightly', claim, at('2026-01-02T03:00:00Z')), subdomain);
+    }
   });
 });
 
