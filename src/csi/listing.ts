@@ -1,6 +1,10 @@
 /**
  * Lists in pages. The order is that of nodes and engine ids, and a page's token is the last id on it: what is made or
  * deleted between two pages neither repeats nor hides anything else, also when the last one of a page is deleted.
+ *
+ * A page fails while a node does not answer that may have something on it. CSI has no word for a list that lacks something: for
+ * those who compare it with what they know (health monitors, whoever looks for leftovers), what is not in it was deleted. One
+ * that fails is asked for again; a node that is lost for good is in none any more when its Node object is deleted.
  */
 import { FlashCopyError } from '../base/errors.ts';
 import { parseId, shown } from './ids.ts';
