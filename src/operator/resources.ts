@@ -38,6 +38,9 @@ export type Resource<Spec, Status> = {
   columns: readonly Column[];
 };
 
+/** Of the pods that use a target so many are told. */
+export const USERS_MAX = 100;
+
 const AGE: Column = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
 const DURATION = '^([0-9]+(\\.[0-9]+)?(s|m|h))+$';
 
@@ -131,7 +134,7 @@ export const mappingResource = {
     copiedBytes: optional(whole('How much of the target is there.')),
     remainingBytes: optional(whole('How much is still to be copied.')),
     changedBytes: optional(whole('What a sync would copy now: changed in source or target since the cut.')),
-    usedBy: optional(list('The pods that use the target and are waited for.', text('A pod.'), 100)),
+    usedBy: optional(list('The pods that use the target and are waited for.', text('A pod.'), USERS_MAX)),
     observedGeneration: optional(whole('The generation of this object that the status is about.')),
     conditions,
   }),
@@ -179,7 +182,7 @@ export const syncResource = {
     ),
     message: optional(text('What it waits for, or why it failed.')),
     progress: optional(text('How much of what had to be copied is copied, in percent.')),
-    usedBy: optional(list('The pods that use the target.', text('A pod.'), 100)),
+    usedBy: optional(list('The pods that use the target.', text('A pod.'), USERS_MAX)),
     startTime: optional(time('When the cut was begun.')),
     pointInTime: optional(time('The instant that the target shows from now on.')),
     completionTime: optional(time('When it succeeded or failed.')),

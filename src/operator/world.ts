@@ -10,7 +10,7 @@ import type { Found, Places } from '../csi/places.ts';
 import { type KubeClient, KubeError } from '../kube/client.ts';
 import type { Events, Told } from '../kube/events.ts';
 import type { Claim, KubeList, KubeObject, PersistentVolume, Pod, StorageClass } from '../kube/objects.ts';
-import { API_VERSION, GROUP, type Resource, VERSION } from './resources.ts';
+import { API_VERSION, GROUP, type Resource, USERS_MAX, VERSION } from './resources.ts';
 
 export const DRIVER = 'csi.flashcopy.dev';
 
@@ -60,13 +60,14 @@ export class World {
     return name ? this.client.find(`/apis/storage.k8s.io/v1/storageclasses/${name}`) : undefined;
   }
 
-  /** The names of the pods that use a claim. */
+  /** The names of the pods that use a claim, as many as a status holds. */
   async usersOf(namespace: string, claimName: string): Promise<string[]> {
     const { items } = await this.client.get<KubeList<Pod>>(pathOf('pods', namespace));
     return items
       .filter((pod) => isUsing(pod, claimName))
       .map(({ metadata }) => metadata.name)
-      .sort();
+      .sort()
+      .slice(0, USERS_MAX);
   }
 
   async annotate(claim: Claim, annotations: Record<string, string>): Promise<void> {

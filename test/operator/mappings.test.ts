@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { FlashCopyError } from '../../src/base/errors.ts';
 import { formatId } from '../../src/csi/ids.ts';
 import { FINALIZER } from '../../src/operator/mapping-plan.ts';
+import { mappingResource } from '../../src/operator/resources.ts';
 import { until } from '../support/commands.ts';
 import { MiB, readTag, SECTOR, tagSector, withDirectFile } from '../support/disks.ts';
 import { engineSuite, refused } from '../support/engine-suite.ts';
@@ -78,6 +79,18 @@ describe('The operator', () => {
       const { status } = await copied('waits');
       assert.equal(status?.usedBy, undefined);
       assert.equal(await read('busy'), 'one');
+    });
+
+    it('waits for a crowd of pods, of which it tells as many as its status may hold', async () => {
+      await rig.claim('crowded');
+      const pods = Array.from({ length: 120 }, (_, n) => `web-${n}`);
+      for (const pod of pods) rig.pod(pod, 'crowded', { phase: 'Pending' });
+      rig.mapping('crowd', 'db', 'crowded');
+      const { status } = await rig.untilMapping('crowd', 'waits', (each) => readyReason(each) === 'TargetInUse'); // biome-ignore format: one line
+      const fields = mappingResource.status.schema['properties'] as Record<string, { maxItems?: number }>;
+      assert.equal(status?.usedBy?.length, fields['usedBy']!.maxItems);
+      for (const pod of pods) rig.kube.remove(rig.podPath(pod));
+      await copied('crowd');
     });
 
     it('is told by the engine of users that no pod shows', async () => {
