@@ -198,8 +198,9 @@ function planDeletion(observed: MappingObserved): MappingStep {
         'end the mapping nevertheless.',
       true,
     );
-  if (mapping.state !== 'copying' && mapping.state !== 'suspended') return { do: 'end', force: false };
-  if (object.spec.onDelete === 'Finish') {
+  const isFilling = mapping.state === 'copying' || mapping.state === 'suspended';
+  if (!isFilling && !isCutShort(observed, mapping)) return { do: 'end', force: false };
+  if (isFilling && object.spec.onDelete === 'Finish') {
     // At rate 0 it would never be complete.
     if (mapping.copyRate === 0) return { do: 'setRate', copyRate: 50 };
     return wait('Finishing', 'It is waited until the target is complete and independent.');
@@ -207,4 +208,10 @@ function planDeletion(observed: MappingObserved): MappingStep {
   if (users.length > 0) return inUse(object.spec.target.claimName, users);
   if (attached) return wait('TargetInUse', 'The target is still attached to its node.');
   return { do: 'end', force: true };
+}
+
+/** Stopped before it was complete: there is no content of any instant to finish, and the target is emptied at the end. */
+function isCutShort({ target }: MappingObserved, { state }: MappingInfo): boolean {
+  if (state !== 'stopping' && state !== 'stopped') return false;
+  return target.is === 'bound' && target.found.info.state !== 'online';
 }

@@ -238,6 +238,24 @@ describe('The operator', () => {
       await rig.untilGone('flashcopymappings', 'dropped');
       assert.equal(await read('discard', MiB), '');
     });
+
+    it('empties no target under a pod whose copy was stopped half-way', async () => {
+      const stopped = async (onDelete: string) => {
+        const [claim, name] = [`half-${onDelete.toLowerCase()}`, `halved-${onDelete.toLowerCase()}`];
+        await rig.claim(claim);
+        rig.mapping(name, 'db', claim, { copyRate: 0, onDelete });
+        await rig.untilMapping(name, 'is copying', ({ status }) => status?.state === 'Copying');
+        rig.pod(`reader-of-${claim}`, claim);
+        await rig.engine.stopMapping((await mappingsTo(claim))[0]!.name);
+        await rig.delete('flashcopymappings', name);
+        await rig.untilMapping(name, 'waits', (each) => readyReason(each) === 'TargetInUse');
+        assert.equal((await rig.engine.getVolume(`pvc-${claim}`)).state, 'stopped');
+        rig.kube.remove(rig.podPath(`reader-of-${claim}`));
+        await rig.untilGone('flashcopymappings', name);
+        assert.equal(await read(claim), '');
+      };
+      await Promise.all(['Finish', 'Discard'].map(stopped));
+    });
   });
 
   describe('for a FlashCopySync', () => {
