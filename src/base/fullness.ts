@@ -10,6 +10,8 @@ const FREE_PART_MIN = 0.1;
 const FREE_PART_AGAIN = 0.12;
 /** Less is no room: what is still free then is soon taken by catalog, bitmaps and the reserve. */
 const FREE_BYTES_MIN = 16 * 1024 * 1024;
+/** A thick volume never takes the last: what all others go on with, until somebody makes room, and what the reserve is made of. */
+export const THICK_LEAVES_BYTES = 64 * 1024 * 1024;
 
 /** `before`: what it was when it was last looked at, where somebody remembers. */
 export function fullnessOf(

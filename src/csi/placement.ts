@@ -8,6 +8,7 @@
  */
 import type { EngineApi } from '../api/engine-api.ts';
 import { FlashCopyError } from '../base/errors.ts';
+import { THICK_LEAVES_BYTES } from '../base/fullness.ts';
 import { log } from '../base/log.ts';
 import type { PoolInfo, Provisioning } from '../base/model.ts';
 import type { NodeEngines } from './engines.ts';
@@ -41,13 +42,14 @@ export function nodeIn(topology: Topology__Output | null | undefined): string | 
 /** What hinders a volume of that size in that pool; undefined: nothing known. */
 function hindrance(pool: PoolInfo, sizeBytes: number, provisioning: Provisioning): string | undefined {
   if (sizeBytes <= largestVolume(pool, provisioning)) return undefined;
-  const [what, bytes] = provisioning === 'thick' ? ['free', pool.freeBytes] : ['in all', pool.totalBytes];
-  return `its pool has ${bytes} bytes ${what}`;
+  if (provisioning === 'thin') return `its pool has ${pool.totalBytes} bytes in all`;
+  return `its pool has ${pool.freeBytes} bytes free, of which a thick volume leaves ${THICK_LEAVES_BYTES}`;
 }
 
 /** A thin volume may be larger than what is free now, not than the pool can ever hold. */
 export function largestVolume(pool: PoolInfo, provisioning: Provisioning): number {
-  return Math.min(SIZE_MAX, provisioning === 'thick' ? pool.freeBytes : pool.totalBytes);
+  const bytes = provisioning === 'thick' ? Math.max(0, pool.freeBytes - THICK_LEAVES_BYTES) : pool.totalBytes;
+  return Math.min(SIZE_MAX, bytes);
 }
 
 /** The pools of those nodes that answer; what hinders the others is added to `hindrances`. Unavailable if none answers. */

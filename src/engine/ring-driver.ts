@@ -8,6 +8,7 @@
  *     but the first opening of a file that a dead process is still writing to waits for that, and with it all else.
  * D3  A file that was created is found again after power loss: the file and its name are flushed before it is told.
  * D4  Bitmaps take of the pool's reserve when there is no other space.
+ * D5  A thick file that does not fit takes nothing of the pool, not even for a while.
  */
 import { existsSync, fstatSync, ftruncateSync } from 'node:fs';
 import { assert, EIO, ENOSPC } from '../base/errors.ts';
@@ -17,6 +18,7 @@ import { type Completion, type Ring, TIMED_OUT, type Token } from '../sys/ring.t
 import { markFile } from './file-marks.ts';
 import { errnoOf, FileTable } from './file-table.ts';
 import { Reserve } from './reserve.ts';
+import { ThickSpace } from './thick-space.ts';
 
 const ENOENT = 2;
 const EINTR = 4;
@@ -44,12 +46,14 @@ export class RingDriver implements Driver {
   private readonly files: FileTable;
   private readonly commit: (io: IoOp) => void;
   private readonly reserve: Reserve;
+  private readonly thickSpace: ThickSpace;
   private readonly idle: Pending[] = [];
 
   constructor(ring: Ring, options: RingDriverOptions) {
     this.ring = ring;
     this.files = new FileTable(options.poolDir, options.openMax);
     this.reserve = new Reserve(options.poolDir);
+    this.thickSpace = new ThickSpace(options.poolDir);
     this.commit = options.commit;
   }
 
@@ -200,7 +204,7 @@ export class RingDriver implements Driver {
     pending.hold(file);
     ftruncateSync(fd, io.length);
     if (io.thick && io.length > 0) {
-      const allocated = yield this.ring.fallocate(fd, ALLOCATE, 0, io.length, token);
+      const allocated = yield* this.allocate(fd, 0, io.length, token);
       if (allocated < 0) {
         // Half of a file that did not fit is in the way of whoever tries again.
         pending.letGo(this.files);
@@ -218,7 +222,7 @@ export class RingDriver implements Driver {
   private *resize(io: IoOp, fd: number, token: Token): Steps {
     const before = fstatSync(fd).size;
     if (io.thick && io.length > before) {
-      const allocated = yield this.ring.fallocate(fd, ALLOCATE, before, io.length - before, token);
+      const allocated = yield* this.allocate(fd, before, io.length - before, token);
       if (allocated < 0) {
         ftruncateSync(fd, before);
         return allocated;
@@ -226,6 +230,16 @@ export class RingDriver implements Driver {
     }
     ftruncateSync(fd, io.length);
     return 0;
+  }
+
+  private *allocate(fd: number, offset: number, length: number, token: Token): Steps {
+    const allocation = this.thickSpace.begin(fd, length);
+    if (allocation === null) return -ENOSPC;
+    try {
+      return yield this.ring.fallocate(fd, ALLOCATE, offset, length, token);
+    } finally {
+      this.thickSpace.end(allocation);
+    }
   }
 
   private *remove(pending: Pending): Steps {

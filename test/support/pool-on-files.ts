@@ -96,6 +96,11 @@ export class PoolOnFiles {
     else this.#driver.submit(io);
   }
 
+  /** Begins the plan: `run` carries it, beside what is run. */
+  spawn<T>(plan: Plan<T>, done: (error: unknown, result: T) => void): void {
+    this.#runner.spawn(plan, done);
+  }
+
   /** Carries the plan, and what goes on beside it, until the plan has ended. */
   run<T>(plan: Plan<T>): T {
     let ended: { error: unknown; result: T } | undefined;
