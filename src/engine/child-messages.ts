@@ -2,7 +2,7 @@
  * What a supervisor and its engine process say to each other, and which descriptors the engine inherits.
  */
 
-/** Descriptor numbers in the engine process. 5 is the pool's lock, which is only to be held. */
+/** Descriptor numbers in the engine process. 5 and 6 are the pool's lock, which is only to be held. */
 export const FUSE_FD = 3;
 export const SHM_FD = 4;
 

@@ -44,7 +44,7 @@ export class KeeperLink {
   constructor(socketPath: string, pool: Pool) {
     this.socketPath = socketPath;
     this.pool = pool;
-    const { dev, ino } = fs.fstatSync(pool.lock.fd);
+    const { dev, ino } = fs.fstatSync(pool.lock.fds[0]);
     this.key = `${dev}:${ino}`;
   }
 

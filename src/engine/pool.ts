@@ -1,7 +1,7 @@
 /**
  * A pool directory: what it must offer, what is in it, and who holds it.
  *
- *   engine.lock   locked (flock) by the engine that has the pool, with its pid
+ *   engine.lock   locked (flock), as the directory is, by the engine that has the pool, with its pid
  *   catalog.db    the catalog (catalog.ts)
  *   reserve       space for the catalog's commits when there is no other (reserve.ts)
  *   log           the undo log: preallocated, and written once, so that no flush of it has to write metadata

@@ -6,7 +6,7 @@
  * could fail or block: no I/O on the mount, no catalog, no calls.
  *
  *   supervisor (pool lock, /dev/fuse, memfd, mount)
- *     `- engine process (inherits 3 = /dev/fuse, 4 = memfd, 5 = pool lock), started again whenever it dies
+ *     `- engine process (inherits 3 = /dev/fuse, 4 = memfd, 5 and 6 = pool lock), started again whenever it dies
  *
  * An engine that cannot start the first time is not started again: what is wrong is told, and nothing is left behind. Once
  * one has served, whatever keeps the next from starting is tried again and again: host I/O waits for it.
@@ -204,7 +204,7 @@ class Supervisor {
     const [program, ...args] = this.options.child;
     const { fuseFd, shmFd } = this.descriptors;
     return spawn(program!, args, {
-      stdio: ['ignore', 'inherit', 'inherit', fuseFd, shmFd, this.pool.lock.fd, 'ipc'],
+      stdio: ['ignore', 'inherit', 'inherit', fuseFd, shmFd, ...this.pool.lock.fds, 'ipc'],
       // A Ctrl-C in the terminal is for the supervisor, which asks the engine in its own way.
       detached: true,
       // Host I/O waits while an engine starts: it does not translate its sources anew each time.

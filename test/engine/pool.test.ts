@@ -6,6 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { type ErrorCode, FlashCopyError } from '../../src/base/errors.ts';
 import { openPool } from '../../src/engine/pool.ts';
+import { tryFlock } from '../../src/sys/libc.ts';
 
 const MiB = 2 ** 20;
 const LOG = 8 * MiB;
@@ -150,6 +151,20 @@ describe('pool', () => {
       );
     } finally {
       first.lock.release();
+    }
+    open(undefined);
+  });
+
+  it('is not had beside an engine of a former release, which locks the file alone', () => {
+    open();
+    const file = path.join(dir, 'engine.lock');
+    const fd = fs.openSync(file, 'r+');
+    try {
+      assert.ok(tryFlock(fd, file));
+      for (const round of ['first', 'second'])
+        assert.throws(() => openPool(dir), failsWith('PoolLocked', /in use by/), round);
+    } finally {
+      fs.closeSync(fd);
     }
     open(undefined);
   });

@@ -94,8 +94,9 @@ describe('supervisor', function () {
   it('mounts, gives the engine its descriptors, stops it, and leaves only the pool', async () => {
     const supervisor = start('serve');
     await ready(supervisor);
-    const [{ pid, fuse, lock } = {}] = supervisor.having('runs');
-    assert.deepEqual([fuse, lock], ['/dev/fuse', path.join(dir, 'pool', 'engine.lock')]);
+    const [{ pid, fuse, lock, pool } = {}] = supervisor.having('runs');
+    const poolDir = path.join(dir, 'pool');
+    assert.deepEqual([fuse, lock, pool], ['/dev/fuse', path.join(poolDir, 'engine.lock'), poolDir]);
     assert.equal(mountAt(run().mountDir)?.type, 'fuse.flashcopy');
     assert.equal(fs.readFileSync(run().pidFile, 'utf8'), `${pid}\n`);
     const { start: told } = supervisor.having('start')[0] as { start: Line };
@@ -247,6 +248,25 @@ describe('supervisor', function () {
       third.stderr,
       new RegExp(`in use by the engine with pid ${first.having('runs')[0]!['pid']}\\.`),
     );
+    process.kill(first.having('runs')[0]!['pid'] as number, 'SIGKILL');
+    await start('fail').ended; // clears the mount
+  });
+
+  it('refuses it too when somebody has removed its lock file, and leaves the mount that is served alone', async () => {
+    const first = start('serve');
+    await ready(first);
+    const { device } = mountAt(run().mountDir)!;
+    const refused = async () => {
+      fs.rmSync(path.join(dir, 'pool', 'engine.lock'), { force: true });
+      const other = start('serve');
+      assert.equal(await other.ended, 1);
+      assert.match(other.stderr, /^PoolLocked: /m);
+      assert.equal(mountAt(run().mountDir)?.device, device);
+    };
+    await refused();
+    first.process.kill('SIGKILL');
+    await first.exited;
+    await refused(); // by the engine that outlived it
     process.kill(first.having('runs')[0]!['pid'] as number, 'SIGKILL');
     await start('fail').ended; // clears the mount
   });

@@ -43,7 +43,8 @@ process.on('message', (message: ToEngine) => {
     fs.readSync(4, before, 0, 4, 0);
     const runs = before.readUInt32LE() + 1;
     fs.writeSync(4, Buffer.from(Uint32Array.of(runs).buffer), 0, 4, 0);
-    show({ runs, fuse: fs.readlinkSync('/proc/self/fd/3'), lock: fs.readlinkSync('/proc/self/fd/5') });
+    const [fuse, lock, pool] = [3, 5, 6].map((fd) => fs.readlinkSync(`/proc/self/fd/${fd}`));
+    show({ runs, fuse, lock, pool });
     tell({ kind: 'ready' });
     if (mode === 'crash' && runs < 4) process.exit(3);
     if (mode === 'sick' && runs < 2) {
