@@ -23,7 +23,10 @@ import type { Run, Volume } from './volume.ts';
 /** Entries of one append: leaves room for others in the same record. */
 const RUNS_PER_APPEND = Math.floor(ENTRIES_MAX / 4);
 
-/** Of one flush. More of them are less work for the bitmap's file, and too many to look at one by one while all host I/O waits. */
+/**
+ * Of one flush, beside those that may have to wait for the log. More of them are less work for the bitmap's file, and too many to
+ * look at one by one while all host I/O waits.
+ */
 const RUNS_MAX = 64 * 1024;
 
 /**
@@ -35,7 +38,7 @@ export function* flushVolume(state: State, volume: Volume, own: Run | null = nul
   const held = volume.held;
   const sealed = volume.seal();
   // As they are now: a checkpoint may take them meanwhile, and leave waiting those of which the log has an older copy.
-  const runs = runsOf(sealed);
+  const runs = runsOf(sealed, RUNS_MAX + volume.logged.size);
   yield* flushData(state, volume);
   if (sealed.length === 0 || held === null) return false;
   if (runs !== null && !(yield* logBits(state, volume, held, runs))) {
@@ -52,10 +55,10 @@ export function* flushVolume(state: State, volume: Volume, own: Run | null = nul
   return runs.some(({ first, count }) => volume.hasLogged(first, count));
 }
 
-/** Null: very many. */
-function runsOf(sealed: Bitmap[]): Run[] | null {
+/** Null: more than `max`. */
+function runsOf(sealed: Bitmap[], max: number): Run[] | null {
   const runs: Run[] = [];
-  for (const bits of sealed) for (const run of bits.runs()) if (runs.push(run) > RUNS_MAX) return null;
+  for (const bits of sealed) for (const run of bits.runs()) if (runs.push(run) > max) return null;
   return runs;
 }
 
