@@ -77,7 +77,7 @@ function* syncNow(
   for (let round = 1; ; round++) {
     // 1. An end for what changed.
     yield* withGates(state, [source, target], splitEpochs(state, [source, target]));
-    const changed = changedIn(state, mapping, source, target);
+    const changed = changedIn(state, source, mapping.row.cut, target, target.row.since);
     const next = state.newBitmap(target.grains);
     let kept = false;
     try {
@@ -141,10 +141,10 @@ function* splitEpochs(state: State, volumes: Volume[]): Plan<void> {
 }
 
 /** Closed epochs only are complete; the open ones have just begun. */
-function changedIn(state: State, mapping: Mapping, source: Volume, target: Volume): Bitmap {
+function changedIn(state: State, source: Volume, cut: number, target: Volume, since: number): Bitmap {
   const bits = new Bitmap(state.arena, VOLATILE_ID, Math.max(target.grains, source.grains));
-  changedSince(source, mapping.row.cut, bits);
-  changedSince(target, target.row.since, bits);
+  changedSince(source, cut, bits);
+  changedSince(target, since, bits);
   // Behind the source's end the target keeps what is its own.
   bits.clearRange(source.grains, bits.bits - source.grains);
   return bits;
@@ -211,8 +211,9 @@ function* switchOver(
 ): Plan<boolean> {
   // Nobody sets bits of the target any more: copies and fills take its lock too.
   const lock = yield* target.locks.take(0, target.grains);
-  const late = changedIn(state, mapping, source, target);
-  late.andNot(changed); // which is done, and may be much: the host waits
+  // Since the epochs ended: the host waits, and what is in those is in `changed`.
+  const late = changedIn(state, source, source.row.epoch, target, target.row.epoch);
+  late.andNot(changed);
   const parents = [source, target, target.parent!];
   for (const v of parents) v.adopting++;
   try {
