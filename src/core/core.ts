@@ -71,7 +71,9 @@ export class Core {
   *open(input: OpenInput): Plan<void> {
     const state = this.state;
     const { warm, lost, tail } = yield* recover(state, input);
-    if (lost.length > 0) yield* state.commit(lost.map((row) => put('volume', row)));
+    // Nothing is refused from here on, and nothing but the catalog was written: it comes to this program's format before anything else.
+    if (lost.length > 0 || input.migrates === true)
+      yield* state.commit(lost.map((row) => put('volume', row)));
     state.unsaved.clear();
     yield* dropOrphans(state, input);
     if (warm) for (const v of state.volumes.values()) v.doubtful = v.held?.dirty === true;

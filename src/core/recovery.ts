@@ -33,6 +33,8 @@ export type OpenInput = {
   shmSurvived: boolean;
   /** The id of the pool, a UUID. */
   pool: string;
+  /** The catalog is of an earlier format until the first commit. */
+  migrates?: boolean;
   /** Of a pool that is new: what was put into its log for a beginning. */
   mark?: LogMark | undefined;
   /** Of the shared memory, should this engine begin it anew: no other one has had it. */

@@ -3,6 +3,8 @@
  *
  * One SQLite file with one table of rows; what a row means is known to the core alone. It guarantees
  * - a commit is all or nothing, and durable when it returns (WAL, synchronous=FULL);
+ * - rows of an earlier format are migrated in the transaction of the first commit: what is found wrong before that leaves the
+ *   pool in the format that it has;
  * - B1: each row has a checksum; a damaged row is reported by table, key and file and never guessed; a damaged file is
  *   an error and stays as it was found; a catalog of a newer format is refused, untouched;
  * - a commit that meets a full disk uses the WAL anew from its beginning, which takes no space, then the reserve; it
@@ -51,6 +53,8 @@ export class Catalog {
   readonly file: string;
   readonly poolId: string;
   private readonly db: DatabaseSync;
+  /** Run, in the transaction that is open then, and not committed. */
+  private pending: readonly Migration[];
   private readonly reserve: Reserve;
   private readonly put: StatementSync;
   private readonly remove: StatementSync;
@@ -58,7 +62,7 @@ export class Catalog {
   private restoreAfter = 0;
   private untidy = 0;
 
-  /** Opens the pool's catalog in the last format of these; an empty one is made where there is none. */
+  /** Opens the pool's catalog in the last format of these, which it has with its first commit; a new one is made at once. */
   static open(poolDir: string, migrations: readonly Migration[] = MIGRATIONS): Catalog {
     const file = path.join(poolDir, 'catalog.db');
     refuseLoneWal(file);
@@ -79,9 +83,13 @@ export class Catalog {
       checkPages(this.db, file);
       const format = formatOf(this.db);
       if (format === 0) refuseLost(poolDir, file);
-      if (format < lastFormat(migrations)) migrate(this.db, format, migrations);
-      putMetaSum(this.db);
-      if (format === 0) syncDirectory(poolDir);
+      this.pending = migrations.filter((migration) => migration.format > format);
+      if (this.migrates) this.begin();
+      else putMetaSum(this.db);
+      if (format === 0) {
+        this.apply([]);
+        syncDirectory(poolDir);
+      }
       this.poolId = meta(this.db, 'pool')!;
       this.put = this.db.prepare('INSERT OR REPLACE INTO row (tab, key, body, sum) VALUES (?, ?, ?, ?)');
       this.remove = this.db.prepare('DELETE FROM row WHERE tab = ? AND key = ?');
@@ -90,6 +98,11 @@ export class Catalog {
       this.db.close();
       throw error;
     }
+  }
+
+  /** The first commit brings the file to the format that its rows are shown in. */
+  get migrates(): boolean {
+    return this.pending.length > 0;
   }
 
   /** Every row, those apart whose checksum or JSON is wrong. */
@@ -153,14 +166,27 @@ export class Catalog {
 
   /** Nothing may be under way. The last close leaves one file, without WAL. */
   close(): void {
+    if (this.db.isTransaction) this.db.exec('ROLLBACK');
     this.restoreAfter = 0;
     this.restoreReserve();
     this.db.close();
   }
 
-  private apply(changes: readonly RowChange[]): void {
+  /** All that the catalog lacks comes into one transaction, together with the new number. */
+  private begin(): void {
     this.db.exec('BEGIN IMMEDIATE');
+    if (!this.migrates) return;
+    for (const migration of this.pending) migration.run(this.db);
+    const put = this.db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
+    put.run('format', String(lastFormat(this.pending)));
+    if (meta(this.db, 'pool') === undefined) put.run('pool', randomUUID());
+    // With the number that it is of: a number with another one's checksum would be damage.
+    putMetaSum(this.db);
+  }
+
+  private apply(changes: readonly RowChange[]): void {
     try {
+      if (!this.db.isTransaction) this.begin();
       for (const { table, key, row } of changes) {
         if (row === null) this.remove.run(table, key);
         else {
@@ -169,6 +195,7 @@ export class Catalog {
         }
       }
       this.db.exec('COMMIT');
+      this.pending = [];
     } catch (error) {
       // A full disk or an I/O error has SQLite roll back by itself.
       if (this.db.isTransaction) this.db.exec('ROLLBACK');
@@ -232,22 +259,6 @@ function withRoom(poolDir: string, look: () => void): void {
     if (!new Reserve(poolDir).release())
       throw fs.statfsSync(poolDir).bavail === 0 ? new IoError(ENOSPC, 'opening', poolDir) : error;
     look();
-  }
-}
-
-function migrate(db: DatabaseSync, from: number, migrations: readonly Migration[]): void {
-  db.exec('BEGIN IMMEDIATE');
-  try {
-    for (const migration of migrations) if (migration.format > from) migration.run(db);
-    const put = db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
-    put.run('format', String(lastFormat(migrations)));
-    if (meta(db, 'pool') === undefined) put.run('pool', randomUUID());
-    // With the number that it is of: a number with another one's checksum would be damage.
-    putMetaSum(db);
-    db.exec('COMMIT');
-  } catch (error) {
-    if (db.isTransaction) db.exec('ROLLBACK');
-    throw error;
   }
 }
 

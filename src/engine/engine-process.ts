@@ -76,10 +76,11 @@ export class EngineProcess {
     this.catalog = catalog;
     this.devices = new Devices(start.mountDir);
     this.freezing = new Freezing(start.mountDir);
+    const { migrates } = catalog;
     const content = readPool(poolDir, catalog);
     for (const { error } of content.damaged) log.error('catalog row is damaged', { error });
     this.data = new DataLink(
-      { poolDir, logBytes, shmSurvived, fuseFd: FUSE_FD, shmFd: SHM_FD, ...content },
+      { poolDir, logBytes, shmSurvived, fuseFd: FUSE_FD, shmFd: SHM_FD, migrates, ...content },
       catalog,
       { changed: (mapping) => this.watchers.changed(mapping), died },
       thread,

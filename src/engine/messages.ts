@@ -30,6 +30,8 @@ export type DataThreadStart = {
   logBytes: number;
   /** The pool's id. */
   pool: string;
+  /** The first commit brings the catalog to this program's format. */
+  migrates: boolean;
   /** What a new pool's log begins with. */
   mark?: LogMark | undefined;
   /** Of the shared memory, should this engine begin it anew. */

@@ -2,8 +2,8 @@
  * The formats that a pool's catalog has had, and how each is made from the one before.
  *
  * A migration's number is the format that it brings about; it is never changed or reused once released. Format 0 is an
- * empty file. All that a catalog lacks are run in one transaction together with the new number, so a catalog is always
- * of one format, whatever happens meanwhile. What is in other files goes over by itself: an engine reads what earlier formats
+ * empty file. All that a catalog lacks are run in one transaction together with the new number and the first commit, so a catalog
+ * is always of one format, whatever happens meanwhile, and a start that is refused leaves it in its own. What is in other files goes over by itself: an engine reads what earlier formats
  * left there and writes the present one.
  */
 import type { DatabaseSync } from 'node:sqlite';

@@ -8,6 +8,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { crc32 } from 'node:zlib';
+import { FlashCopyError } from '../../src/base/errors.ts';
+import { formatOf, lookAt } from '../../src/engine/catalog-file.ts';
 import { FORMAT, MIGRATIONS } from '../../src/engine/migrations.ts';
 import { bytesOf, checkContent, days, fixtures, SECTOR, textsOf, unpacked } from '../support/format-pools.ts';
 import { PoolOnFiles } from '../support/pool-on-files.ts';
@@ -75,6 +77,43 @@ describe('A pool of another release', () => {
       message: new RegExp(`bitmaps/${name} has format version 2`),
     });
     assert.deepEqual(bytesOf(place), before);
+  });
+
+  const newerData = (): [file: string, bytes: Buffer] => ['volumes/99999.data', Buffer.alloc(SECTOR, 1)];
+  const newerBitmap = (place: string): [file: string, bytes: Buffer] => {
+    const file = `bitmaps/${fs.readdirSync(path.join(place, 'bitmaps'))[0]!}`;
+    const bytes = fs.readFileSync(path.join(place, file));
+    raiseVersion(bytes, 2, bytes.readUInt32LE(44));
+    return [file, bytes];
+  };
+  const newerRecord = (place: string): [file: string, bytes: Buffer] => {
+    const bytes = fs.readFileSync(path.join(place, 'log'));
+    const at = bytes.indexOf('GLCF', 0, 'latin1');
+    raiseVersion(bytes.subarray(at), 3, bytes.readUInt32LE(at + 12));
+    return ['log', bytes];
+  };
+
+  it('keeps its format when its start is refused: the release that wrote it goes on when the cause is away', () => {
+    for (const [end, wound] of [
+      ['closed', newerData],
+      ['crashed', newerData],
+      ['closed', newerBitmap],
+      ['crashed', newerRecord],
+    ] as const) {
+      const place = unpacked(dir, `format-1-${end}`);
+      const [name, bytes] = wound(place);
+      const file = path.join(place, name);
+      const before = fs.existsSync(file) ? fs.readFileSync(file) : undefined;
+      fs.writeFileSync(file, bytes);
+      for (let tries = 0; tries < 2; tries++) assert.throws(() => PoolOnFiles.open(place), FlashCopyError);
+      assert.equal(lookAt(path.join(place, 'catalog.db'), formatOf), 1, wound.name);
+      if (before === undefined) fs.rmSync(file);
+      else fs.writeFileSync(file, before);
+      const again = PoolOnFiles.open(place, MIGRATIONS.slice(0, 1));
+      checkContent(again);
+      again.close();
+      fs.rmSync(place, { recursive: true });
+    }
   });
 
   it('is refused when a record of its undo log is newer, and neither log nor bitmaps nor data are touched', () => {

@@ -1,6 +1,6 @@
 /**
  * A release that is one format further: its migration rewrites every row and adds a table of some pages, so that it
- * has a long transaction to be cut off in. Run as a program with a pool directory it opens the catalog as an engine does.
+ * has a long transaction to be cut off in. Run as a program with a pool directory it opens the catalog as an engine does, and commits.
  */
 import { writeSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
@@ -25,6 +25,7 @@ export const FURTHER: readonly Migration[] = [...MIGRATIONS, { format: FORMAT + 
 
 if (import.meta.main) {
   const catalog = Catalog.open(process.argv[2]!, FURTHER);
+  catalog.commit([]);
   writeSync(1, 'opened');
   catalog.close();
 }

@@ -18,6 +18,7 @@ const start: DataThreadStart = {
   rows: [],
   damaged: [],
   badFiles: [],
+  migrates: false,
   logBytes: 0,
   pool: '',
   memoryId: 1,

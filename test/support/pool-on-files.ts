@@ -44,7 +44,8 @@ export class PoolOnFiles {
     if (!fs.existsSync(path.join(dir, 'log'))) throw lostLog(path.join(dir, 'log'));
     const pool = new PoolOnFiles(dir, Catalog.open(dir, migrations));
     try {
-      pool.run(pool.core.open({ ...readPool(dir, pool.catalog), shmSurvived: false }));
+      const { migrates } = pool.catalog;
+      pool.run(pool.core.open({ ...readPool(dir, pool.catalog), migrates, shmSurvived: false }));
       return pool;
     } catch (error) {
       pool.abandon();
