@@ -49,8 +49,8 @@ const MARGIN_SLOTS = RECORD_SLOTS_MAX + 256;
 const OVERHEAD_SLOTS = 16;
 const BITS_SLOTS = 8;
 
-/** Of one host write: it touches 2 MiB of grains at the most (1 MiB, not aligned to grains of 1 MiB), for two children. */
-const WRITE_SLOTS_MAX = (2 * 2 * 1024 * 1024) / SLOT;
+/** Of one host write: it touches 2 MiB of grains at the most (1 MiB, not aligned to grains of 1 MiB), for two children in a turn. */
+export const WRITE_SLOTS_MAX = (2 * 2 * 1024 * 1024) / SLOT;
 /** A smaller log could have a write wait for ever. */
 export const LOG_BYTES_MIN = (MARGIN_SLOTS + OVERHEAD_SLOTS + WRITE_SLOTS_MAX) * SLOT;
 

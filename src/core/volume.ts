@@ -4,8 +4,8 @@
  *   content(V, g) = V's own data            if V holds g
  *                   content(parent(V), g)   otherwise
  *
- * A volume without FC bitmap (`held` null) holds everything. A volume has at most two children: its newest target and
- * its older neighbour in the chain that it is a target of.
+ * A volume without FC bitmap (`held` null) holds everything. A volume's children are its newest target and its older
+ * neighbour in the chain that it is a target of; and any number of those that read through volumes which have left between.
  *
  * Who may change what (all of it in the data thread):
  *   children          only while the volume's gate is closed and drained, or when the child holds all its grains

@@ -15,14 +15,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'the host overwrites without giving the old content to the children (H1)',
     file: 'write.ts',
-    find: 'if (needsLog) yield* giveToChildren(state, volume, first, end);',
+    find: 'if (pass.room > 0) yield* giveToChildren(state, volume, pass.takers, first, end);',
     replace: '',
   },
   {
     what: 'only one of two children gets the old content',
-    file: 'write.ts',
-    find: 'for (const child of volume.children) {\n      const stop',
-    replace: 'for (const child of volume.children.slice(0, 1)) {\n      const stop',
+    file: 'give.ts',
+    find: 'for (const child of takers) {\n      const stop',
+    replace: 'for (const child of takers.slice(0, 1)) {\n      const stop',
   },
   {
     what: 'the undo log is not flushed before the source is overwritten (H1)',
@@ -63,12 +63,12 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a write does not set change bits (C1)',
     file: 'write.ts',
-    find: 'volume.open?.bitmap.setRange(first, count);',
-    replace: '',
+    find: 'volume.open?.bitmap.setRange(first, count);\n    // 4.',
+    replace: '// 4.',
   },
   {
     what: 'regions are not marked durably before their first write (C2)',
-    file: 'write.ts',
+    file: 'give.ts',
     find: 'if (epoch === null || epoch.bitmap.allSet(first, end - first)) return;',
     replace: 'if (epoch !== undefined) return;',
   },
