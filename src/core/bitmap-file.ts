@@ -86,6 +86,12 @@ function encodeDirectory(frozen: Frozen, gen: number, dirBlocks: number): Uint8A
   return head;
 }
 
+/** By the beginning of a file: a bitmap that this program does not know. */
+export function isLaterFormat(head: Uint8Array): boolean {
+  const v = new DataView(head.buffer, head.byteOffset, head.byteLength);
+  return v.getUint32(0, true) === MAGIC && v.getUint32(4, true) > VERSION;
+}
+
 /** Load the generation that the row names into the empty bitmap; Damaged names the file and the place. */
 export function* loadBitmap(memory: Memory, row: BitmapRow, bitmap: Bitmap): Plan<void> {
   yield* readBitmap(memory, row, (index, words) => bitmap.loadPage(index, words));

@@ -32,7 +32,7 @@ import { flushVolume } from './flush.ts';
 import { type CoreVolumeInfo, mappingInfo, mappingInfos, poolInfo, volumeInfo } from './info.ts';
 import * as mappings from './mappings.ts';
 import { type Block, op, type Plan } from './ops.ts';
-import { dropOrphans } from './orphans.ts';
+import { dropOrphans, removeStrays } from './orphans.ts';
 import { allocatedRanges, changedRanges } from './ranges.ts';
 import { reclaimLoop } from './reclaim.ts';
 import { type OpenInput, recover } from './recovery.ts';
@@ -70,12 +70,14 @@ export class Core {
   /** Recovery. Before it has returned nothing may be served. */
   *open(input: OpenInput): Plan<void> {
     const state = this.state;
-    const { warm, lost, tail } = yield* recover(state, input);
+    const { warm, lost, tail, isWhole } = yield* recover(state, input);
     // Nothing is refused from here on, and nothing but the catalog was written: it comes to this program's format before anything else.
     if (lost.length > 0 || input.migrates === true)
       yield* state.commit(lost.map((row) => put('volume', row)));
+    // Files of such names may be made from here on.
+    if (isWhole) yield* removeStrays(state, input);
     state.unsaved.clear();
-    yield* dropOrphans(state, input);
+    if (isWhole) yield* dropOrphans(state, input);
     if (warm) for (const v of state.volumes.values()) v.doubtful = v.held?.dirty === true;
     // A cut that was made and not reported: what it shows may not be durable yet, and the next request would report it. Before
     // the bits of its target: they speak of what was read from the source. Also without the shared words: the machine may have gone on.

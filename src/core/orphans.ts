@@ -1,17 +1,31 @@
 /**
  * Orphans: rows of epochs and bitmaps that belong to nobody. A checkpoint joins neighbouring epochs and drops the rows of
- * one with its commit; when their volume is removed before that commit, and then the engine dies, the rows are left.
+ * one with its commit; when their volume is removed before that commit, and then the engine dies, the rows are left. And
+ * strays: files that no row names.
  *
- * Called while a pool is opened, before anything is served.
+ * Called while a pool is opened in which nothing was found damaged, before anything is served: where something is, they may be
+ * those of a row that was lost.
  */
 import { bitmapFile } from './bitmap-file.ts';
-import type { Plan } from './ops.ts';
+import { type Plan, PoolFile } from './ops.ts';
 import type { OpenInput } from './recovery.ts';
 import { drop, removeFiles, type State } from './state.ts';
 
+export function* removeStrays(state: State, { strays = [] }: OpenInput): Plan<void> {
+  for (const file of strays)
+    state.listener.log('info', 'a file that a former engine has left, and nobody needs, is removed', {
+      file,
+    });
+  yield* removeFiles(
+    state,
+    strays.map((file) => new PoolFile(file)),
+  );
+}
+
 export function* dropOrphans(state: State, input: OpenInput): Plan<void> {
-  if (input.damaged.length > 0) return; // whose they are may stand in a damaged row
   const volumes = [...state.volumes.values()];
+  // A volume's row is missing.
+  if ([...state.mappings.values()].some(({ row }) => !state.volumes.has(row.target))) return;
   const kept = volumes.flatMap((v) => v.epochs);
   const epochs = new Set(kept.map((e) => e.row.id));
   const bitmaps = new Set<number | null>([

@@ -38,6 +38,11 @@ export class Damage {
     this.state = state;
   }
 
+  get isNone(): boolean {
+    const isBad = [...this.state.volumes.values()].some((v) => v.badFile !== '');
+    return this.contents.size === 0 && this.trackings.size === 0 && !isBad;
+  }
+
   content(volume: Volume, reason: string): void {
     if (!this.contents.has(volume)) this.contents.set(volume, reason);
   }

@@ -18,8 +18,11 @@ import type { Volume } from './volume.ts';
 /** Of the log's last record, written again at once. */
 const REWRITE_SLOTS = 256;
 
-/** `row`: of the tail `seq`, for the catalog, when the bits that were set for a log that `isLost` are durable. */
-export type TailFound = { isLost: boolean; seq: number; row: Partial<LogTail> };
+/**
+ * `row`: of the tail `seq`, for the catalog, when the bits that were set for a log that `isLost` are durable. `isWhole`: what the
+ * catalog knows of the log is there.
+ */
+export type TailFound = { isLost: boolean; isWhole: boolean; seq: number; row: Partial<LogTail> };
 
 export function* replayLog(state: State, warm: boolean, damage: Damage): Plan<TailFound> {
   const log = logOf(state);
@@ -52,9 +55,11 @@ function refuseOtherLog(state: State, { foreign }: LogScan): void {
 function tailOf({ engine }: State, scan: LogScan): TailFound {
   const seq = engine.tailSeq;
   const isLost = scan.missing.length > 0;
+  const isWhole = !isLost && !scan.markLost;
   const [first] = scan.records;
-  if (first !== undefined) return { isLost, seq, row: first.header.seq === seq ? { tailWritten: true } : {} };
-  return { isLost, seq, row: { tailWritten: false, ...(scan.markLost && { mark: undefined }) } };
+  if (first !== undefined)
+    return { isLost, isWhole, seq, row: first.header.seq === seq ? { tailWritten: true } : {} };
+  return { isLost, isWhole, seq, row: { tailWritten: false, ...(scan.markLost && { mark: undefined }) } };
 }
 
 /** An id is in the log only after the commit that gave it out. */

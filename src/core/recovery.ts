@@ -30,6 +30,8 @@ export type OpenInput = {
   damaged: { table: string; key: number; error: string }[];
   /** Volumes whose data file is not what the catalog says. */
   badFiles: { volume: number; error: string }[];
+  /** Files that no row names: they go if nothing is found damaged. */
+  strays?: string[];
   shmSurvived: boolean;
   /** The id of the pool, a UUID. */
   pool: string;
@@ -43,8 +45,11 @@ export type OpenInput = {
 
 /** Bitmap files read at the same time. */
 const LOADERS = 32;
-/** `lost`: volumes whose content is not to be had any more, which the catalog has to say before anything is served. */
-type Recovered = { warm: boolean; lost: VolumeRow[]; tail: TailFound };
+/**
+ * `lost`: volumes whose content is not to be had any more, which the catalog has to say before anything is served. `isWhole`: nothing
+ * was found damaged, so what no row names is nobody's.
+ */
+type Recovered = { warm: boolean; lost: VolumeRow[]; tail: TailFound; isWhole: boolean };
 
 export function* recover(state: State, input: OpenInput): Plan<Recovered> {
   if (input.shmSurvived) {
@@ -67,7 +72,8 @@ export function* recover(state: State, input: OpenInput): Plan<Recovered> {
   const closed = state.engine.clean && state.log.records.length === 0;
   if (!closed) for (const v of state.volumes.values()) v.sparse = false;
   damage.suspendAll();
-  return { warm, lost: damage.lost, tail };
+  const isWhole = input.damaged.length === 0 && damage.isNone && tail.isWhole;
+  return { warm, lost: damage.lost, tail, isWhole };
 }
 
 /** Volumes, mappings and epochs as the rows say. */

@@ -58,7 +58,7 @@ export interface CoreLike {
   open(
     start: Pick<
       DataThreadStart,
-      'rows' | 'damaged' | 'badFiles' | 'shmSurvived' | 'pool' | 'migrates' | 'mark' | 'memoryId'
+      'rows' | 'damaged' | 'badFiles' | 'strays' | 'shmSurvived' | 'pool' | 'migrates' | 'mark' | 'memoryId'
     >,
   ): Plan<void>;
   close(): Plan<void>;

@@ -27,6 +27,8 @@ export type DataThreadStart = {
   damaged: { table: string; key: number; error: string }[];
   /** Volumes whose data file is not as their row says. */
   badFiles: { volume: number; error: string }[];
+  /** Paths below the pool of files that no row names, and that are removed if the pool is found whole. */
+  strays: string[];
   logBytes: number;
   /** The pool's id. */
   pool: string;

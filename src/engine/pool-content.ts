@@ -4,19 +4,19 @@ import type { Catalog } from './catalog.ts';
 import { badDataFiles, refuseOlderCatalog } from './data-files.ts';
 import { markLog } from './log-mark.ts';
 import type { DataThreadStart } from './messages.ts';
-import { removeStrayFiles } from './stray-files.ts';
+import { strayFiles } from './stray-files.ts';
 
-/** Removes what nobody needs. Damaged: the catalog does not belong to these files. The caller has the pool's lock. */
+/** Removes nothing: the pool may still be refused. Damaged: the catalog does not belong to these files. The caller has the pool's lock. */
 export function readPool(
   poolDir: string,
   catalog: Catalog,
-): Pick<DataThreadStart, 'rows' | 'damaged' | 'badFiles' | 'pool' | 'mark' | 'memoryId'> {
+): Pick<DataThreadStart, 'rows' | 'damaged' | 'badFiles' | 'strays' | 'pool' | 'mark' | 'memoryId'> {
   const stored = catalog.load();
   refuseOlderCatalog(poolDir, stored.rows);
   const badFiles = badDataFiles(poolDir, stored.rows);
-  if (badFiles.length === 0) removeStrayFiles(poolDir, stored);
+  const strays = strayFiles(poolDir, stored);
   const isNew = stored.rows.length === 0 && stored.damaged.length === 0;
   const { poolId: pool } = catalog;
   const memoryId = randomInt(1, 2 ** 32);
-  return { ...stored, badFiles, pool, memoryId, ...(isNew && { mark: markLog(poolDir, pool) }) };
+  return { ...stored, badFiles, strays, pool, memoryId, ...(isNew && { mark: markLog(poolDir, pool) }) };
 }

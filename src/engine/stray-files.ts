@@ -1,49 +1,71 @@
 /**
  * Files below volumes/ and bitmaps/ that no row of the catalog names: a process died after it had made a file and before
  * the commit that names it, or after a commit and before it had removed what that gave up. They only take space, and
- * are removed when the pool is opened, before anything uses it.
+ * are removed when the pool is opened, or repaired.
  *
- * Nothing is removed where the catalog may not be the whole truth: with a row that is damaged, without a file that a row
- * names, or beside a file that is newer than the catalog.
+ * Nothing is removed where the catalog may not be the whole truth. It is, if all of this holds:
+ *   - no row is damaged, and every row is there that another one names
+ *   - every file that a row names is there, and is what that row says
+ *   - no file is newer than the catalog
+ * and if nothing is found wrong with what is in the bitmaps and in the undo log. That has to be seen by whoever reads
+ * these: the core when it opens the pool, or the check.
  */
 import fs from 'node:fs';
 import path from 'node:path';
-import { log } from '../base/log.ts';
-import { bitmapFile } from '../core/bitmap-file.ts';
+import { bitmapFile, isLaterFormat } from '../core/bitmap-file.ts';
 import type { BitmapRow, EngineRow, VolumeRow } from '../core/rows.ts';
 import { dataFile } from '../core/volume.ts';
 import type { StoredRows } from './catalog-file.ts';
-import { DATA_FILE, isNewerData } from './data-files.ts';
+import { badDataFiles, DATA_FILE, isNewerData } from './data-files.ts';
+import { missingRows } from './missing-rows.ts';
 
 const BITMAP_FILE = /^bitmaps\/(\d+)\.\d+$/;
+const HEAD_BYTES = 16;
 
 /** By its path below the pool. */
 export const isPoolFile = (file: string): boolean => DATA_FILE.test(file) || BITMAP_FILE.test(file);
 
-/** Paths below the pool. `newer`: with a number that the catalog has not given out. Files that are no pool's are in none. */
-export type FileComparison = { strays: string[]; newer: string[]; missing: string[] };
+type NewerFile = { file: string; why: string };
+
+/** Paths below the pool. `newer`: than the catalog. Files that are no pool's are in none. */
+export type FileComparison = { strays: string[]; newer: NewerFile[]; missing: string[] };
 
 /** `nextId`: the first number that was not given out. */
 export function compareFiles(poolDir: string, stored: StoredRows, nextId: number): FileComparison {
   const there = new Set(['volumes', 'bitmaps'].flatMap((below) => filesBelow(poolDir, below)));
   const named = namedFiles(stored);
   const unnamed = [...there].filter((file) => !named.has(file));
-  const newer = unnamed.filter((file) => isNewer(poolDir, file, nextId));
+  const newer = unnamed.flatMap((file) => {
+    const why = whyNewer(poolDir, file, nextId);
+    return why === null ? [] : [{ file, why }];
+  });
   return {
-    strays: unnamed.filter((file) => !newer.includes(file)),
+    strays: unnamed.filter((file) => newer.every((each) => each.file !== file)),
     newer,
     missing: [...named].filter((file) => !there.has(file)),
   };
 }
 
-/** The caller has the pool's lock, and nobody uses the pool. */
-export function removeStrayFiles(poolDir: string, stored: StoredRows): void {
+/** As far as rows and files tell. */
+export const isWholeTruth = (
+  poolDir: string,
+  { rows, damaged }: StoredRows,
+  { newer, missing }: FileComparison,
+): boolean =>
+  [damaged, newer, missing, missingRows(rows)].every((found) => found.length === 0) &&
+  badDataFiles(poolDir, rows).length === 0;
+
+/** Those that may be removed if bitmaps and undo log are found whole. */
+export function strayFiles(poolDir: string, stored: StoredRows): string[] {
   const engine = stored.rows.find(({ table }) => table === 'engine')?.row as EngineRow | undefined;
-  if (stored.damaged.length > 0 || engine === undefined) return;
-  const { strays, newer, missing } = compareFiles(poolDir, stored, engine.nextId);
-  if (newer.length > 0 || missing.length > 0) return;
-  for (const file of strays) remove(poolDir, file);
+  if (engine === undefined) return [];
+  const compared = compareFiles(poolDir, stored, engine.nextId);
+  return isWholeTruth(poolDir, stored, compared) ? compared.strays : [];
 }
+
+/** All files of a bitmap. */
+export const generationsOf = (poolDir: string, bitmap: number): string[] =>
+  filesBelow(poolDir, 'bitmaps').filter((file) => BITMAP_FILE.exec(file)?.[1] === String(bitmap));
 
 function filesBelow(poolDir: string, below: string): string[] {
   const dir = path.join(poolDir, below);
@@ -64,16 +86,21 @@ function namedFiles({ rows }: StoredRows): Set<string> {
 }
 
 /** A volume's file is made before the commit that gives out its number, and holds nothing then; a bitmap's is made after. */
-function isNewer(poolDir: string, file: string, nextId: number): boolean {
+function whyNewer(poolDir: string, file: string, nextId: number): string | null {
   const bitmap = BITMAP_FILE.exec(file)?.[1];
-  return bitmap === undefined ? isNewerData(poolDir, file, nextId) : Number(bitmap) >= nextId;
+  const isNewer = bitmap === undefined ? isNewerData(poolDir, file, nextId) : Number(bitmap) >= nextId;
+  if (isNewer) return 'its number was not given out yet';
+  if (bitmap === undefined || !isLaterFormat(headOf(path.join(poolDir, file)))) return null;
+  return 'only a later release writes such a one';
 }
 
-function remove(poolDir: string, file: string): void {
+function headOf(file: string): Buffer {
+  const head = Buffer.alloc(HEAD_BYTES);
+  const fd = fs.openSync(file, 'r');
   try {
-    fs.rmSync(path.join(poolDir, file), { force: true });
-    log.info('a file that a former engine has left, and nobody needs, is removed', { file });
-  } catch (error) {
-    log.warn('a file that nobody needs could not be removed', { file, error: (error as Error).message });
+    fs.readSync(fd, head);
+    return head;
+  } finally {
+    fs.closeSync(fd);
   }
 }

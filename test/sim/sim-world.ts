@@ -146,11 +146,11 @@ export class SimWorld implements Machine {
   beginOpen(opened: () => void): void {
     const rows = this.disk.rows();
     const named = namedFiles(rows);
-    for (const path of [...this.disk.files.keys()]) if (!named.has(path)) this.disk.files.delete(path);
+    const strays = [...this.disk.files.keys()].filter((path) => !named.has(path));
     const badFiles = [...shortFiles(rows, this.disk.files), ...this.exchanged];
     const memoryId = ++this.starts;
     const shmSurvived = this.wordsSurvived;
-    const plan = this.core.open({ rows, damaged: [], badFiles, shmSurvived, pool: POOL, memoryId });
+    const plan = this.core.open({ rows, damaged: [], badFiles, strays, shmSurvived, pool: POOL, memoryId });
     this.runner.call('open', plan, (error) => {
       if (error !== null) throw error;
       // What an offline check goes by: in a pool that was closed the log has nothing, and a lost one may be made anew.
@@ -213,7 +213,7 @@ export class SimWorld implements Machine {
 
 type Row = { table: string; key: number; row: object };
 
-/** Files that no row names were being made or removed when the engine died: the engine deletes them before it opens. */
+/** Files that no row names were being made or removed when the engine died: the core removes them when it opens the pool. */
 export function namedFiles(rows: Iterable<Row>): Set<string> {
   const named = new Set(['log']);
   for (const { table, row } of rows) {

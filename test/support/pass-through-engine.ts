@@ -18,6 +18,7 @@ const start: DataThreadStart = {
   rows: [],
   damaged: [],
   badFiles: [],
+  strays: [],
   migrates: false,
   logBytes: 0,
   pool: '',

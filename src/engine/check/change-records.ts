@@ -3,8 +3,8 @@
  * nothing less (C2).
  */
 import type { BitmapId } from '../../base/brands.ts';
-import { bitmapFile } from '../../core/bitmap-file.ts';
 import type { BitmapRow, EpochRow, VolumeRow } from '../../core/rows.ts';
+import { generationsOf } from '../stray-files.ts';
 import type { Finding, Repairs } from './findings.ts';
 import type { PoolImage } from './pool-image.ts';
 
@@ -24,8 +24,7 @@ function allSet(image: PoolImage, volume: VolumeRow, id: BitmapId): BitmapRow {
 
 function replace(image: PoolImage, repairs: Repairs, volume: VolumeRow, bitmap: BitmapId): void {
   repairs.rows.push({ table: 'bitmap', key: bitmap, row: allSet(image, volume, bitmap) });
-  const before = image.bitmaps.get(bitmap);
-  if (before !== undefined && before.gen > 0) repairs.remove.push(bitmapFile(bitmap, before.gen).path);
+  repairs.remove.push(...generationsOf(image.dir, bitmap));
 }
 
 /**

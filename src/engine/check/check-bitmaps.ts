@@ -76,7 +76,7 @@ class Bits {
   }
 }
 
-/** Also finds out who holds everything. */
+/** Also finds out who holds everything, and notes which files are bad. */
 export function bitmapFileFindings(image: PoolImage, reader: OfflineReader, progress: Progress): Finding[] {
   const found: Finding[] = [];
   const errors: { row: BitmapRow; error: FlashCopyError }[] = [];
@@ -122,6 +122,7 @@ function fileFinding(image: PoolImage, row: BitmapRow, error: FlashCopyError): F
   const offset = offsetIn(error.message);
   const holder = image.holderOf(row.id);
   const epoch = image.epochWith(row.id);
+  image.badBitmaps.add(file);
   if (error.code === 'PoolTooNew')
     return finding(file, error.message, { offset, remedy: 'Use the release that wrote it, or a later one.' });
   if (holder !== undefined)

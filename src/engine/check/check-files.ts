@@ -2,15 +2,15 @@
  * The files of a pool beside what the rows name: data files that are missing or short, files that are nobody's, the
  * reserve.
  *
- * A file that no row names is removed, where every row can be read and every file is there that a row names. Not beside
- * one with a number that the catalog has not given out yet: then the catalog is older than that, and may lack rows.
+ * A file that no row names is removed where the catalog is the whole truth (stray-files.ts). Who calls this knows whether it is, and
+ * goes by what was found before anything was repaired: a repair may have dropped the row that named it.
  */
 import fs from 'node:fs';
 import path from 'node:path';
 import { dataFile } from '../../core/volume.ts';
 import { badDataFile } from '../data-files.ts';
 import { Reserve } from '../reserve.ts';
-import { compareFiles, isPoolFile } from '../stray-files.ts';
+import { compareFiles, type FileComparison, isPoolFile } from '../stray-files.ts';
 import { type Finding, finding } from './findings.ts';
 import type { PoolImage } from './pool-image.ts';
 
@@ -28,8 +28,8 @@ const OURS = new Set([
 /** What a filesystem has of its own, and what an engine that tries out the directory may leave. */
 const NOT_OURS = /^(lost\+found|\.check\..*)$/;
 
-export function fileFindings(image: PoolImage): Finding[] {
-  return [...dataFindings(image), ...strangers(image), ...orphans(image), ...reserveFindings(image)];
+export function fileFindings(image: PoolImage, isWhole: boolean): Finding[] {
+  return [...dataFindings(image), ...strangers(image), ...orphans(image, isWhole), ...reserveFindings(image)];
 }
 
 function dataFindings(image: PoolImage): Finding[] {
@@ -58,24 +58,20 @@ function strangers(image: PoolImage): Finding[] {
   return [...top, ...below].map((name) => finding(name, 'it is no file of a pool', { remedy }));
 }
 
-function orphans(image: PoolImage): Finding[] {
+function orphans(image: PoolImage, isWhole: boolean): Finding[] {
   const found = listed(image, '').includes('log.new')
     ? [leftover('log.new', 'it is left of the making of a log')]
     : [];
-  if (!image.whole) return found;
-  const { strays, missing, newer } = compareFiles(image.dir, image.stored, image.nextId!);
-  if (missing.length > 0 || newer.length > 0)
-    return [
-      ...found,
-      ...newer.map(tooNew),
-      ...strays.map((name) => finding(name, UNNAMED, { remedy: UNSURE })),
-    ];
-  return [...found, ...strays.map((name) => leftover(name, UNNAMED))];
+  // Of a damaged row they may be, which is told already.
+  if (image.nextId === undefined || image.stored.damaged.length > 0) return found;
+  const { strays, newer } = compareFiles(image.dir, image.stored, image.nextId);
+  const left = (name: string): Finding => finding(name, UNNAMED, { remedy: UNSURE });
+  return [...found, ...newer.map(tooNew), ...strays.map(isWhole ? (name) => leftover(name, UNNAMED) : left)];
 }
 
 const UNNAMED = 'no row of the catalog names it';
 const UNSURE =
-  'It is left where it is: files that rows name are missing, or the catalog is older than others, so it may be needed.';
+  'It is left where it is, and may be needed: something is wrong with the catalog, or with what it names. Mend that first.';
 
 const leftover = (name: string, what: string): Finding =>
   finding(name, what, {
@@ -83,8 +79,8 @@ const leftover = (name: string, what: string): Finding =>
     repair: ({ remove }) => void remove.push(name),
   });
 
-const tooNew = (name: string): Finding =>
-  finding(name, 'the catalog is older than it: its number was not given out yet', {
+const tooNew = ({ file, why }: FileComparison['newer'][number]): Finding =>
+  finding(file, `the catalog is older than it: ${why}`, {
     remedy: 'The catalog may be an old copy. If it is not, and no volume is missing, remove the file.',
   });
 

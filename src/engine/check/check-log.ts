@@ -17,14 +17,15 @@ import type { PoolImage } from './pool-image.ts';
 
 const LOG = 'log';
 
-export type LogCheck = { findings: Finding[]; notes: string[]; records: number };
+/** `isWhole`: what the catalog knows of the log is there, and nothing that it does not know. */
+export type LogCheck = { findings: Finding[]; notes: string[]; records: number; isWhole: boolean };
 
 /** `giveUp`: do without one that is not there, or is not this pool's. */
 export function checkLog(image: PoolImage, reader: OfflineReader, giveUp: boolean): LogCheck {
   const stat = fs.statSync(path.join(image.dir, LOG), { throwIfNoEntry: false });
   const { engine, meta } = image;
   if (stat === undefined) return only(lost(image, 'the undo log is missing', 0, giveUp));
-  if (image.nextId === undefined || meta === undefined) return { findings: [], notes: [], records: 0 };
+  if (image.nextId === undefined || meta === undefined) return { ...NOTHING, isWhole: false };
   const slots = Math.floor(stat.size / SLOT);
   const known = engine ?? { tailSlot: 0, tailSeq: 1, clean: true };
   const { logSlots = slots, tailSlot, named = false }: Partial<EngineRow> & { tailSlot: number } = known;
@@ -36,18 +37,18 @@ export function checkLog(image: PoolImage, reader: OfflineReader, giveUp: boolea
     const log = { file: new PoolFile(LOG), slots, memory: reader.memory, pool: poolKey(meta.pool), named };
     const scan = reader.run(scanLog(log, known, false));
     if (scan.foreign !== null) return only(otherLog(image, scan.foreign, giveUp));
-    return {
-      findings: [...olderCatalog(image, scan, image.nextId), ...scanFindings(image, scan)],
-      notes: notesOf(scan),
-      records: scan.records.length,
-    };
+    const findings = [...olderCatalog(image, scan, image.nextId), ...scanFindings(image, scan)];
+    const isWhole = findings.length === 0 && !scan.markLost;
+    return { findings, notes: notesOf(scan), records: scan.records.length, isWhole };
   } catch (error) {
     if (!(error instanceof FlashCopyError)) throw error;
     return only(finding(LOG, error.message, { remedy: 'Use the release that wrote it, or a later one.' }));
   }
 }
 
-const only = (one: Finding): LogCheck => ({ findings: [one], notes: [], records: 0 });
+const NOTHING = { findings: [], notes: [], records: 0 };
+
+const only = (one: Finding): LogCheck => ({ ...NOTHING, findings: [one], isWhole: false });
 
 function otherLog(image: PoolImage, pool: PoolKey, giveUp: boolean): Finding {
   const what = `the undo log is of another pool (${pool}), and no engine starts with it`;

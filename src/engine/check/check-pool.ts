@@ -4,6 +4,7 @@
  * K1  Looking changes nothing (the lock's file aside), whatever is found.
  * K2  Every finding names a file. Nothing is said to be repaired before a second look has not found it again.
  * K3  A repair can be killed at any time, and be run again.
+ * K4  Whether files that no row names are nobody's is decided before anything is repaired.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -21,6 +22,7 @@ import {
 } from '../catalog-file.ts';
 import { FORMAT } from '../migrations.ts';
 import { lockPool } from '../pool-lock.ts';
+import { compareFiles, isWholeTruth } from '../stray-files.ts';
 import { bitmapFileFindings } from './check-bitmaps.ts';
 import { fileFindings } from './check-files.ts';
 import { checkLog } from './check-log.ts';
@@ -59,11 +61,12 @@ export function checkPool(asked: string, options: CheckOptions = {}): CheckRepor
     const seen: Finding[] = [];
     const { giveUpLog = false } = options;
     let at = look(dir, progress, giveUpLog);
+    const { isWhole } = at;
     for (let round = 0; options.repair && round < ROUNDS_MAX; round++) {
       if (at.findings.every((f) => f.repair === null)) break;
       seen.push(...at.findings);
       repair(at.image, at.findings);
-      at = look(dir, progress, giveUpLog);
+      at = look(dir, progress, giveUpLog, isWhole);
     }
     const left = new Set(at.findings.map(nameOf));
     return reportOf(
@@ -90,9 +93,17 @@ function poolAt(asked: string): string {
   );
 }
 
-type Look = { image: PoolImage; findings: Finding[]; notes: string[]; logRecords: number };
+type Look = {
+  image: PoolImage;
+  findings: Finding[];
+  notes: string[];
+  logRecords: number;
+  /** The catalog is the whole truth (stray-files.ts). */
+  isWhole: boolean;
+};
 
-function look(dir: string, progress: Progress, giveUpLog: boolean): Look {
+/** `wasWhole`: when it was first looked at. */
+function look(dir: string, progress: Progress, giveUpLog: boolean, wasWhole = true): Look {
   const catalog = readCatalog(dir, progress);
   const image = new PoolImage(dir, catalog.stored, catalog.meta);
   const reader = new OfflineReader(dir);
@@ -101,12 +112,13 @@ function look(dir: string, progress: Progress, giveUpLog: boolean): Look {
     const log = checkLog(image, reader, giveUpLog);
     progress('undo log', 1, 1);
     const bitmaps = bitmapFileFindings(image, reader, progress);
+    const isWhole = wasWhole && log.isWhole && isWholeImage(image);
     const findings = [
       ...catalog.findings,
       ...bitmaps,
       ...rowFindings(image),
       ...log.findings,
-      ...fileFindings(image),
+      ...fileFindings(image, isWhole),
     ];
     const notes = [...log.notes, ...formatNotes(image)];
     if (fs.existsSync(path.join(dir, 'log.given-up')))
@@ -117,10 +129,16 @@ function look(dir: string, progress: Progress, giveUpLog: boolean): Look {
       notes.push(
         'The pool was not closed: its engine was killed, or the power failed. The next start goes on from there.',
       );
-    return { image, findings, notes, logRecords: log.records };
+    return { image, findings, notes, logRecords: log.records, isWhole };
   } finally {
     reader.close();
   }
+}
+
+function isWholeImage(image: PoolImage): boolean {
+  const { dir, stored, nextId, badBitmaps } = image;
+  if (!image.whole || badBitmaps.size > 0) return false;
+  return isWholeTruth(dir, stored, compareFiles(dir, stored, nextId!));
 }
 
 function formatNotes({ meta }: PoolImage): string[] {

@@ -6,6 +6,7 @@
  */
 import type { BitmapRow, EpochRow, MappingRow, VolumeRow } from '../../core/rows.ts';
 import { isState } from '../../core/states.ts';
+import { generationsOf } from '../stray-files.ts';
 import { everythingChanged } from './change-records.ts';
 import { damagedRowFindings } from './damaged-rows.ts';
 import { type Finding, finding } from './findings.ts';
@@ -153,13 +154,16 @@ function bitmapFindings(image: PoolImage, b: BitmapRow): Finding[] {
   return orphan(image, 'bitmap', b.id, 'it is no volume’s and no epoch’s');
 }
 
-/** Whose they are may stand in a damaged row: then they stay. */
+/** Whose they are may stand in a row that is damaged or missing: then they stay. */
 function orphan(image: PoolImage, table: string, key: number, why: string): Finding[] {
   if (!image.whole) return [];
   return [
     finding(CATALOG, `row ${table} ${key} is nobody's: ${why}`, {
       remedy: 'The row is dropped; nobody can ask for it.',
-      repair: ({ rows }) => void rows.push({ table, key, row: null }),
+      repair: ({ rows, remove }) => {
+        rows.push({ table, key, row: null });
+        if (table === 'bitmap') remove.push(...generationsOf(image.dir, key));
+      },
     }),
   ];
 }

@@ -1,6 +1,7 @@
 /** A pool's rows as they were found, and who reads through whom. Nothing here is trusted to be consistent. */
 import type { BitmapRow, EngineRow, EpochRow, MappingRow, VolumeRow } from '../../core/rows.ts';
 import type { PoolMeta, StoredRows } from '../catalog-file.ts';
+import { missingRows } from '../missing-rows.ts';
 
 export class PoolImage {
   readonly dir: string;
@@ -16,8 +17,10 @@ export class PoolImage {
   readonly full = new Set<number>();
   /** The first id that was not given out yet; undefined: that cannot be known. */
   readonly nextId: number | undefined;
-  /** Every row is what it was: what no row names is nobody's. */
+  /** Every row is what it was, and none is missing but those that epochs name: a row that no row names is nobody's. */
   readonly whole: boolean;
+  /** Bitmap files that were found missing or damaged. */
+  readonly badBitmaps = new Set<string>();
 
   constructor(dir: string, stored: StoredRows, meta: PoolMeta | undefined) {
     const readable = meta !== undefined;
@@ -36,7 +39,8 @@ export class PoolImage {
     }
     const isNew = readable && stored.rows.length === 0 && stored.damaged.length === 0;
     this.nextId = this.engine?.nextId ?? (isNew ? 1 : undefined);
-    this.whole = readable && stored.damaged.length === 0 && this.nextId !== undefined;
+    const missing = missingRows(stored.rows.filter(({ table }) => table !== 'epoch'));
+    this.whole = readable && stored.damaged.length === 0 && missing.length === 0 && this.nextId !== undefined;
   }
 
   grains(volume: VolumeRow): number {
