@@ -198,6 +198,18 @@ export class Bitmap {
     }
   }
 
+  /** Where the run of set bits begins that comes to the end; `bits` if there is none. */
+  lastRun(): number {
+    let first = this.bits;
+    while (first > 0) {
+      const end = first;
+      const start = Math.floor((end - 1) / PAGE_BITS) * PAGE_BITS;
+      for (const run of this.runs(start, end)) if (run.first + run.count === end) first = run.first;
+      if (first > start) break;
+    }
+    return first;
+  }
+
   /** this |= other. */
   or(other: Bitmap): void {
     if (this.dead) return;

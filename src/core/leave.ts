@@ -237,8 +237,7 @@ export function differing(state: State, leaver: Volume): Bitmap | null {
 function setBehindSource(state: State, source: Volume, since: number, leaver: Volume, bits: Bitmap): void {
   const later = new Bitmap(state.arena, VOLATILE_ID, source.grains);
   changedSince(source, since, later);
-  let end = source.grains;
-  for (const run of later.runs()) if (run.first + run.count === source.grains) end = run.first;
+  const end = later.lastRun();
   later.release();
   if (leaver.grains > end) bits.setRange(end, leaver.grains - end);
 }

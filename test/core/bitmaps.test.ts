@@ -111,6 +111,16 @@ describe('A bitmap', function () {
       }
     });
 
+  it('knows where its last run begins, which comes to its end', () => {
+    for (let seed = 1; seed <= 100; seed++) {
+      const random = new Random(seed);
+      const own = new Bits(newArena(), 1, random.pick(SIZES));
+      own.fill(random);
+      if (random.chance(0.5)) own.change(true, random.int(own.plain.length), own.plain.length);
+      assert.equal(own.bitmap.lastRun(), own.plain.lastIndexOf(0) + 1, `seed ${seed}`);
+    }
+  });
+
   it('that is full is kept without words of its own', () => {
     const arena = newArena();
     const [own, even, odd] = [1, 2, 3].map((id) => new Bits(arena, id, 2 * PAGE_BITS)) as [Bits, Bits, Bits];
