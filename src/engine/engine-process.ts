@@ -34,6 +34,7 @@ import { damageOf } from './data-files.ts';
 import { DataLink } from './data-link.ts';
 import { Devices } from './devices.ts';
 import { Freezing } from './freezing.ts';
+import { OwnSpace } from './own-space.ts';
 import { readPool } from './pool-content.ts';
 import { allocatedBytesOf, allocatedBytesOfAll, filesystemBytes, warningsOf } from './space.ts';
 import { Watchers } from './watchers.ts';
@@ -47,6 +48,7 @@ export class EngineProcess {
   private readonly data: DataLink;
   private readonly devices: Devices;
   private readonly freezing: Freezing;
+  private readonly ownSpace: OwnSpace;
   private readonly watchers = new Watchers();
   private readonly turns = new Turns<number>();
   private stopping = false;
@@ -60,28 +62,30 @@ export class EngineProcess {
   ): Promise<EngineProcess> {
     // Before the catalog comes to this program's format: the engine that alone can read that memory would refuse it then.
     if (start.shmSurvived) refuseForeignMemory(readSharedMemory(SHM_FD, HEAD_BYTES));
-    const catalog = Catalog.open(start.poolDir);
-    const engine = new EngineProcess(start, catalog, died, thread);
+    const engine = new EngineProcess(start, died, thread);
     await engine.data.ready();
-    // Not waited for: it needs nothing of what comes now, and is nothing that the engine's start depends on.
+    // Neither is waited for: they need nothing of what comes now, and are nothing that the engine's start depends on.
+    void engine.ownSpace.takeThick();
     engine.freezing
       .thawLeftovers()
       .catch((error: Error) => log.error('could not thaw', { error: error.stack }));
     return engine;
   }
 
-  private constructor(start: EngineStart, catalog: Catalog, died: (reason: string) => void, thread?: URL) {
+  private constructor(start: EngineStart, died: (reason: string) => void, thread?: URL) {
     const { poolDir, logBytes, shmSurvived } = start;
     this.poolDir = poolDir;
-    this.catalog = catalog;
+    this.ownSpace = new OwnSpace(poolDir).takeFixed();
+    this.catalog = Catalog.open(poolDir);
     this.devices = new Devices(start.mountDir);
     this.freezing = new Freezing(start.mountDir);
-    const { migrates } = catalog;
-    const content = readPool(poolDir, catalog);
+    const { migrates } = this.catalog;
+    const content = readPool(poolDir, this.catalog);
     for (const { error } of content.damaged) log.error('catalog row is damaged', { error });
+    this.ownSpace.countsOn(content.rows);
     this.data = new DataLink(
       { poolDir, logBytes, shmSurvived, fuseFd: FUSE_FD, shmFd: SHM_FD, migrates, ...content },
-      catalog,
+      this.catalog,
       { changed: (mapping) => this.watchers.changed(mapping), died },
       thread,
     );
@@ -107,6 +111,7 @@ export class EngineProcess {
   }
 
   private async close(users: string[]): Promise<{ users: string[] }> {
+    this.ownSpace.stop();
     await this.data.stop();
     this.catalog.close();
     return { users };
@@ -259,7 +264,8 @@ export class EngineProcess {
       allocatedBytesOfAll(this.poolDir),
     ]);
     const { provisionedBytes } = info;
-    const warnings = [...info.warnings, ...warningsOf({ ...space, provisionedBytes, allocatedBytes })];
+    const ofSpace = warningsOf({ ...space, provisionedBytes, allocatedBytes });
+    const warnings = [...info.warnings, ...this.ownSpace.warnings, ...ofSpace];
     return { ...info, ...space, id: this.catalog.poolId, path: this.poolDir, warnings };
   }
 

@@ -106,7 +106,7 @@ function tryFile(dir: string, type: string, fd: number): void {
       dir,
       `its filesystem (${type}) cannot punch holes into files` +
         (punched < 0 ? ` (${errnoName(-punched)})` : ''),
-      'Use ext4, XFS, btrfs or tmpfs.',
+      'Use ext4 or XFS.',
     );
   } finally {
     io.close();
@@ -158,7 +158,7 @@ function noDirectIo(dir: string, type: string): FlashCopyError {
   return unsuitable(
     dir,
     `its filesystem (${type}) has no direct I/O (O_DIRECT) at 4096 bytes`,
-    'Use ext4, XFS or btrfs on a disk whose sectors are at most 4096 bytes.',
+    'Use ext4 or XFS on a disk whose sectors are at most 4096 bytes.',
   );
 }
 

@@ -34,7 +34,7 @@ describe('A thick volume that is too large for the pool', function () {
     cleanup.defer(`unmount ${place}`, () => run('umount', [place]));
     mkdirSync(path.join(place, 'pool'));
     pool = PoolOnFiles.open(path.join(place, 'pool'));
-    cleanup.defer('close the pool', () => pool.close());
+    cleanup.defer('let go of the pool', () => pool.abandon());
     const { core } = pool;
     pool.run(core.createVolume({ name: 'thin', sizeBytes: GiB }));
     pool.run(core.createVolume({ name: 'thick', sizeBytes: 4 * MiB, provisioning: 'thick' }));

@@ -2,9 +2,10 @@
  * Space: what is discarded comes back, and a pool without any left costs a snapshot, not the host's writes.
  */
 import assert from 'node:assert/strict';
-import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { run } from '../support/commands.ts';
+import { run, until } from '../support/commands.ts';
 import { checksum, KiB, MiB } from '../support/disks.ts';
 import { engineSuite } from '../support/engine-suite.ts';
 import { checkFilesystem, makeFilesystem, mount } from '../support/filesystems.ts';
@@ -63,6 +64,29 @@ describe('Discarded space', () => {
     await run('blkdiscard', [device]);
     assert.notEqual(await checksum(device, 32 * MiB), sum);
     assert.equal(await suite.whileAttached('before', (snapshot) => checksum(snapshot, 32 * MiB)), sum);
+  });
+});
+
+describe('A pool that was moved as a sparse copy', () => {
+  const suite = engineSuite({ started: false });
+
+  before(() => suite.start(undefined, ['--log-size', '16Mi']));
+
+  it('has all the space again that it counts on, once its engine is started', async () => {
+    await suite.engine.createVolume({ name: 'thick', sizeBytes: 64 * MiB, provisioning: 'thick' });
+    const { pool } = suite.standalone;
+    await suite.standalone.stop();
+    const counted = ['log', 'reserve', 'volumes/1.data'].map((name) => path.join(pool, name));
+    const sizes = counted.map((file) => statSync(file).size);
+    const isAllocated = () => counted.map((file, i) => statSync(file).blocks * 512 >= sizes[i]!);
+    for (const file of counted) {
+      await run('cp', ['--archive', '--sparse=always', '--reflink=never', file, `${file}.copy`]);
+      await rename(`${file}.copy`, file);
+    }
+    assert.deepEqual(isAllocated(), [false, false, false]);
+    await suite.start();
+    await until('all is allocated', () => !isAllocated().includes(false));
+    assert.deepEqual((await suite.engine.pool()).warnings, []);
   });
 });
 

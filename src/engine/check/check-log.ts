@@ -1,5 +1,5 @@
 /**
- * The undo log: its size, and every record from the tail on. What a record that is damaged in the middle held is lost;
+ * The undo log: its size, the space that it has, and every record from the tail on. What a record that is damaged in the middle held is lost;
  * the last one cannot be told from one that was being written when the power went.
  */
 import fs from 'node:fs';
@@ -10,6 +10,7 @@ import { type LogScan, scanLog } from '../../core/log-scan.ts';
 import { PoolFile } from '../../core/ops.ts';
 import type { EngineRow } from '../../core/rows.ts';
 import { LOG_BYTES_MIN } from '../../core/undo-log.ts';
+import { bytesWithoutSpace } from '../../sys/extents.ts';
 import { LOST } from './damaged-rows.ts';
 import { type Finding, finding, RESTORE } from './findings.ts';
 import type { OfflineReader } from './offline.ts';
@@ -37,12 +38,28 @@ export function checkLog(image: PoolImage, reader: OfflineReader, giveUp: boolea
     const log = { file: new PoolFile(LOG), slots, memory: reader.memory, pool: poolKey(meta.pool), named };
     const scan = reader.run(scanLog(log, known, false));
     if (scan.foreign !== null) return only(otherLog(image, scan.foreign, giveUp));
-    const findings = [...olderCatalog(image, scan, image.nextId), ...scanFindings(image, scan)];
-    const isWhole = findings.length === 0 && !scan.markLost;
+    const damage = [...olderCatalog(image, scan, image.nextId), ...scanFindings(image, scan)];
+    const isWhole = damage.length === 0 && !scan.markLost;
+    const findings = [...damage, ...spaceFindings(image.dir, stat.size)];
     return { findings, notes: notesOf(scan), records: scan.records.length, isWhole };
   } catch (error) {
     if (!(error instanceof FlashCopyError)) throw error;
     return only(finding(LOG, error.message, { remedy: 'Use the release that wrote it, or a later one.' }));
+  }
+}
+
+/** Not damaged, but on a full disk all writes fail that need it. */
+function spaceFindings(dir: string, size: number): Finding[] {
+  const fd = fs.openSync(path.join(dir, LOG), 'r');
+  try {
+    const bytes = bytesWithoutSpace(fd, size, LOG);
+    if (bytes === 0) return [];
+    const what = `${bytes} of its ${size} bytes have no space of its own: they are holes, or shared with a copy`;
+    const remedy =
+      'The next start of an engine takes it, if there is that much: until then do not fill the disk.';
+    return [finding(LOG, what, { remedy })];
+  } finally {
+    fs.closeSync(fd);
   }
 }
 

@@ -1,0 +1,177 @@
+/**
+ * Space that a pool counts on, whatever others take: that of the log, of the reserve, of the catalog, and of thick volumes.
+ *
+ * They are made with it, and can lose it: a pool that is moved as a sparse copy has holes, and one of which a reflink is made
+ * (`cp` on XFS) shares its blocks with that, so that each overwrite needs new ones. A log that then meets a full disk fails all
+ * writes that need it. So each start of an engine looks at what has no space of its own, and takes it.
+ *
+ *   log, reserve, catalog.db    before the catalog is opened (SQLite's locks end when anybody of its process closes the file)
+ *   thick volumes               beside host I/O: a piece at a time, each for as long as it keeps that file's I/O waiting
+ *
+ * O1  No content changes: a death in the midst, or a failure, leaves less to be done.
+ * O2  Nothing is taken for a file for which there is too little, and a thick one leaves what thick ones always leave. That
+ *     is no reason not to start: the pool warns.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { ENOSPC, errnoName, IoError } from '../base/errors.ts';
+import { sizeText, THICK_LEAVES_BYTES } from '../base/fullness.ts';
+import { log } from '../base/log.ts';
+import type { VolumeRow } from '../core/rows.ts';
+import { dataFile, fileSize } from '../core/volume.ts';
+import { bytesWithoutSpace, type Range, rangesWithoutSpace } from '../sys/extents.ts';
+import { fallocate, fallocateBeside } from '../sys/libc.ts';
+import type { CatalogRow } from './messages.ts';
+
+const PIECE_BYTES = 16 * 1024 * 1024;
+const KEEP_SIZE = 0x01;
+const UNSHARE_RANGE = 0x40;
+const EOPNOTSUPP = 95;
+/** In one warning. */
+const NAMES_MAX = 3;
+/** The catalog and the reserve first: they are small, and nothing can be deleted without them. */
+const FIXED = ['catalog.db', 'reserve', 'log'];
+
+type Piece = Range & { mode: number };
+/** What a file has not got, and why. */
+type Shortage = { bytes: number; why: string };
+/** Yields what is to be allocated, goes on with 0 or the errno of that. */
+type Steps = Generator<Piece, Shortage | null, number>;
+
+export class OwnSpace {
+  readonly warnings: string[] = [];
+  private readonly poolDir: string;
+  private thick: VolumeRow[] = [];
+  private stopped = false;
+
+  constructor(poolDir: string) {
+    this.poolDir = poolDir;
+  }
+
+  /** Nothing of the pool is in use yet. */
+  takeFixed(): this {
+    for (const name of FIXED) {
+      const file = path.join(this.poolDir, name);
+      try {
+        if (!fs.existsSync(file)) continue;
+        const fd = fs.openSync(file, 'r+');
+        try {
+          this.note(name, atOnce(fd, file, this.steps(fd, file, fs.fstatSync(fd).size, 0)));
+        } finally {
+          fs.closeSync(fd);
+        }
+      } catch (error) {
+        this.note(name, { bytes: 0, why: (error as Error).message });
+      }
+    }
+    return this;
+  }
+
+  /** What `takeThick` is to look at. */
+  countsOn(rows: readonly CatalogRow[]): void {
+    const volumes = rows.filter(({ table }) => table === 'volume').map(({ row }) => row as VolumeRow);
+    this.thick = volumes.filter(({ provisioning, retired }) => provisioning === 'thick' && !retired);
+  }
+
+  /** Beside all else; ends early when the engine stops. */
+  async takeThick(): Promise<void> {
+    const short: (Shortage & { name: string })[] = [];
+    for (const volume of this.thick) {
+      const { name } = volume;
+      const shortage = await this.takeOne(volume).catch((error: Error) => ({ bytes: 0, why: error.message }));
+      if (this.stopped) return;
+      if (shortage !== null) short.push({ ...shortage, name });
+    }
+    if (short.length === 0) return;
+    const names = short.slice(0, NAMES_MAX).map(({ name }) => name);
+    if (short.length > NAMES_MAX) names.push(`${short.length - NAMES_MAX} more`);
+    const bytes = short.reduce((sum, each) => sum + each.bytes, 0);
+    this.note(`the thick volumes ${names.join(', ')}`, { bytes, why: short[0]!.why });
+  }
+
+  stop(): void {
+    this.stopped = true;
+  }
+
+  private async takeOne(volume: VolumeRow): Promise<Shortage | null> {
+    const file = path.join(this.poolDir, dataFile(volume.file).path);
+    if (this.stopped || !fs.existsSync(file)) return null;
+    // Closed outside this thread: who is the last to close a file that was removed frees its space.
+    const handle = await fs.promises.open(file, 'r+');
+    try {
+      const size = Math.min(fileSize(volume), (await handle.stat()).size);
+      const steps = this.steps(handle.fd, file, size, THICK_LEAVES_BYTES);
+      let step = steps.next(0);
+      while (!step.done) {
+        if (this.stopped || (await handle.stat()).nlink === 0) return null;
+        const { mode, offset, length } = step.value;
+        step = steps.next(await fallocateBeside(handle.fd, mode, offset, length));
+      }
+      return step.value;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  private *steps(fd: number, file: string, size: number, leavesBytes: number): Steps {
+    const missing = bytesWithoutSpace(fd, size, file);
+    if (missing === 0) return null;
+    const short = (errno: number): Shortage => ({
+      bytes: bytesWithoutSpace(fd, size, file),
+      why: errnoName(errno),
+    });
+    const fits = (bytes: number): boolean => bytes + leavesBytes <= this.freeBytes();
+    if (!fits(missing)) return short(ENOSPC);
+    log.info('space is taken that a file has not got of its own', { file, bytes: missing });
+    let mode = UNSHARE_RANGE | KEEP_SIZE;
+    for (const range of piecesOf(rangesWithoutSpace(fd, size, file))) {
+      if (!fits(Math.min(range.length, missing))) return short(ENOSPC);
+      let errno = yield { ...range, mode };
+      if (errno === EOPNOTSUPP && mode !== KEEP_SIZE) {
+        // Where there are no reflinks, there are holes at most.
+        mode = KEEP_SIZE;
+        errno = yield { ...range, mode };
+      }
+      if (errno !== 0) return short(errno);
+    }
+    const left = short(EOPNOTSUPP);
+    return left.bytes === 0 ? null : left;
+  }
+
+  private freeBytes(): number {
+    const { bavail, bsize } = fs.statfsSync(this.poolDir);
+    return bavail * bsize;
+  }
+
+  private note(what: string, shortage: Shortage | null): void {
+    if (shortage === null) return;
+    const { bytes, why } = shortage;
+    log.warn('space that the pool counts on is not there', { file: what, bytes, error: why });
+    this.warnings.push(
+      `Of ${what} ${sizeText(bytes)} have no space of their own, and none could be taken (${why}): on a full disk writes to ` +
+        'that fail. It comes of a sparse copy, or of one that shares its blocks. Free space, then start the engine again.',
+    );
+  }
+}
+
+function atOnce(fd: number, file: string, steps: Steps): Shortage | null {
+  let step = steps.next(0);
+  while (!step.done) step = steps.next(errnoOfAllocation(fd, step.value, file));
+  return step.value;
+}
+
+function errnoOfAllocation(fd: number, { mode, offset, length }: Piece, file: string): number {
+  try {
+    fallocate(fd, mode, offset, length, file);
+    return 0;
+  } catch (error) {
+    if (error instanceof IoError) return error.errno;
+    throw error;
+  }
+}
+
+function* piecesOf(ranges: Iterable<Range>): Generator<Range> {
+  for (const { offset, length } of ranges)
+    for (let at = 0; at < length; at += PIECE_BYTES)
+      yield { offset: offset + at, length: Math.min(PIECE_BYTES, length - at) };
+}
