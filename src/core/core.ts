@@ -52,6 +52,8 @@ export type HostVolume = {
   readonly readOnly: boolean;
 };
 
+/** So much is free, and there is no space all the same: no inode is left, say. What a snapshot has would help nobody. */
+const PLENTY_BYTES = 1024 * 1024 * 1024;
 /** After a checkpoint that failed (no space for a bitmap, say). */
 const CHECKPOINT_RETRY_MS = 1000;
 const NAP_MS = 100;
@@ -169,6 +171,7 @@ export class Core {
   private *makeRoom(error: FlashCopyError): Plan<boolean> {
     const { state } = this;
     if (error.code !== 'OutOfSpace' || state.log.waiting === 0) return false;
+    if (state.space.freeBytes() > PLENTY_BYTES) return false;
     try {
       return yield* breakLargest(state, error);
     } catch (failure) {

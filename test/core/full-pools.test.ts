@@ -1,5 +1,6 @@
 /** Where the pool's filesystem is full: what moves makes the room that it needs, and takes no more along than has to go. */
 import assert from 'node:assert/strict';
+import { ENOSPC } from '../../src/base/errors.ts';
 import { Random } from '../sim/random.ts';
 import { BLOCK } from '../sim/sim-file.ts';
 import { SmallPool } from '../sim/small-pool.ts';
@@ -107,6 +108,49 @@ describe('A full pool', function () {
       world.runner.runFor(60_000);
       assert.deepEqual(retired(pool), [], `seed ${seed}`);
       assertShown(pool, both ? ['v', 'older'] : ['v', 'old', 'older'], `seed ${seed}`);
+    }
+  });
+});
+
+describe('A filesystem that has room and takes no further file', () => {
+  it('has no snapshot broken: writes fail when the log is full, and go on when files can be made again', () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const pool = new SmallPool(seed);
+      const { world } = pool;
+      const names = ['a', 'b', 'c'];
+      for (const name of names) {
+        pool.volume(name, 2 * MIB, 1);
+        pool.snapshot(`${name}-snap`, name);
+      }
+      pool.emptyLog();
+      world.disk.capacityBlocks = world.disk.usedBlocks + 8 * 1024 * MIB;
+      Object.assign(world['space'], { freeBytes: () => world.disk.freeBytes });
+      // As where no inode is left.
+      world.disk.faults = [
+        { kinds: ['create'], path: /^bitmaps\//, errno: ENOSPC, times: Number.POSITIVE_INFINITY },
+      ];
+      const written = new Map(names.map((name) => [name, 0]));
+      const fill = () => {
+        for (let grain = 0; grain < 2 * MIB; grain++)
+          for (const name of names) {
+            pool.write(name, grain, 2);
+            written.set(name, grain + 1);
+          }
+      };
+      assert.throws(fill, { code: 'OutOfSpace' }, `seed ${seed}`);
+      const assertShown = () => {
+        for (const name of names)
+          for (let grain = 0; grain < 2 * MIB; grain += 13) {
+            assert.equal(pool.read(`${name}-snap`, grain), 1, `grain ${grain} of ${name}-snap, seed ${seed}`);
+            if (grain < written.get(name)!)
+              assert.equal(pool.read(name, grain), 2, `of ${name}, seed ${seed}`);
+          }
+      };
+      assertShown();
+      world.disk.faults = [];
+      world.runner.runFor(5000);
+      fill();
+      assertShown();
     }
   });
 });

@@ -292,6 +292,10 @@ export class SimDisk implements Driver {
     return io.length;
   }
 
+  get freeBytes(): number {
+    return Math.max(0, this.capacityBlocks - this.usedBlocks) * BLOCK;
+  }
+
   private create(io: IoOp, path: string): number {
     const file = new SimFile(io.length);
     if (io.thick && this.usedBlocks + io.length / BLOCK > this.capacityBlocks) return -ENOSPC;

@@ -105,7 +105,7 @@ export class SimWorld implements Machine {
     // Some worlds are always short of space, as far as the core can see.
     const freeBytes = random.chance(0.5) ? 0 : Number.POSITIVE_INFINITY;
     this.space = {
-      freeBytes: () => freeBytes,
+      freeBytes: () => Math.min(freeBytes, this.disk.freeBytes),
       giveReserve: () => this.giveReserve(),
       discards: freeBytes > 0,
     };
