@@ -69,6 +69,11 @@ async function claimantOf(device: string, seen: readonly Mount[]): Promise<strin
   if (mounted !== undefined) return `it is mounted at ${mounted.directory}`;
   const [bound] = boundAt(device, seen);
   if (bound !== undefined) return `it is published at ${bound}`;
+  return claimOn(device);
+}
+
+/** Who has it for himself alone, though no mount shows its number: what is on top of it, btrfs, swap, or somebody out of sight. */
+export async function claimOn(device: string): Promise<string | undefined> {
   const [holder] = await fs.readdir(`/sys/block/${path.basename(device)}/holders`);
   if (holder !== undefined) return `device ${holder} is on top of it`;
   if ((await fs.readFile('/proc/swaps', 'utf8')).includes(`${device} `)) return 'it is swap space';

@@ -8,7 +8,8 @@
  *
  * They are thawed whatever dies: by the freezer when the engine is gone or takes too long, by another one when the freezer
  * is gone, and after the death of both by the next engine, which finds the note. A volume that no filesystem is mounted
- * from needs no freezing.
+ * from needs no freezing. One that somebody has for himself all the same (a filesystem on LVM or LUKS on top of it, btrfs) cannot be
+ * frozen from here: nothing is cut, for what that shows would need recovery.
  *
  * The mounts that count are those of kubelet and its pods, which may be in another mount namespace: a device's mount is
  * looked for in our own one first, then in those of all processes that can be seen.
@@ -25,6 +26,7 @@ import { FlashCopyError } from '../base/errors.ts';
 import { log } from '../base/log.ts';
 import { Turns } from '../base/turns.ts';
 import { type Mount, mounts, parseMount } from '../sys/mount.ts';
+import { claimOn } from './device-users.ts';
 import { sequenceOf } from './loop-devices.ts';
 import { notePrefixOf } from './run-dir.ts';
 
@@ -73,6 +75,10 @@ export class Freezing {
       async () => {
         const places = await Promise.all(volumes.map(({ device }) => placeOf(device)));
         const mounted = volumes.filter((_, i) => places[i] !== undefined);
+        for (const { name, device } of volumes) {
+          const claim = mounted.some((each) => each.device === device) ? undefined : await claimOn(device);
+          if (claim !== undefined) throw notFrozen(`volume ${name}: ${claim}`);
+        }
         if (mounted.length === 0) return { result: await cut(), whole: true };
         const note = this.write(mounted);
         const frozen = places.filter((place) => place !== undefined);
@@ -89,10 +95,7 @@ export class Freezing {
     if (message?.kind === 'failed') rmSync(note, { force: true });
     else await this.thaw(freezer, note);
     const why = message?.kind === 'failed' ? message.error : 'the freezer ended, or took too long';
-    throw new FlashCopyError(
-      'WrongState',
-      `The filesystem could not be frozen: ${why}. Nothing was cut. Ask again, or without freezing.`,
-    );
+    throw notFrozen(why);
   }
 
   private async whileFrozen<Result>(
@@ -174,6 +177,12 @@ export class Freezing {
     return file;
   }
 }
+
+const notFrozen = (why: string): FlashCopyError =>
+  new FlashCopyError(
+    'WrongState',
+    `The filesystem could not be frozen: ${why}. Nothing was cut. Ask again, or without freezing.`,
+  );
 
 class Freezer {
   private readonly process;

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
@@ -130,6 +130,24 @@ describe('A cut with frozen filesystems', function () {
     await suite.engine.createSnapshots([{ name: 's-hidden', source: 'hidden' }], { freeze: true });
     await undo();
     await suite.whileAttached('s-hidden', async (each) => assert.equal(await needsRecovery(each), false));
+  });
+
+  it('is refused where somebody has the device for himself and no filesystem on it is to be seen', async () => {
+    const device = await suite.volume('claimed', MiB);
+    const freeze = () =>
+      suite.engine.createSnapshots([{ name: 's-claimed', source: 'claimed' }], { freeze: true });
+    // As a filesystem on LVM or LUKS has it, or btrfs.
+    const fd = openSync(device, constants.O_RDONLY | constants.O_EXCL);
+    try {
+      await assert.rejects(freeze(), {
+        code: 'WrongState',
+        message: /volume claimed: .*claimed it.* Nothing was cut/,
+      });
+    } finally {
+      closeSync(fd);
+    }
+    const [snapshot] = await freeze();
+    assert.equal(snapshot?.state, 'online');
   });
 
   it('is thawed when the engine is gone', async () => {
