@@ -169,8 +169,8 @@ describe('A full undo log', function () {
       );
     });
 
-  for (const grain of [BLOCK, 2 ** 20])
-    it(`whose room writes under way have reserved is waited for until they end, grains of ${grain} bytes`, () => {
+  it('whose room writes under way have reserved is waited for until they end', () => {
+    for (const grain of [BLOCK, 2 ** 20]) {
       const pool = new SmallPool(1, LOG_BYTES_MIN, true);
       const { core, runner } = pool.world;
       const length = 512 * 1024;
@@ -194,8 +194,9 @@ describe('A full undo log', function () {
         pool.world.run('read', core.read(pool.found(name), (writes - 1) * stride, BLOCK, block, 0));
         return block.bytes[0];
       };
-      assert.deepEqual([shows('v'), shows('s')], [2, 1]);
-    });
+      assert.deepEqual([shows('v'), shows('s')], [2, 1], `grains of ${grain} bytes`);
+    }
+  });
 
   it('does not keep a sync waiting that a checkpoint waits for', () => {
     const pool = new SmallPool(1);
