@@ -219,6 +219,21 @@ describe('An undo log', function () {
     assert.deepEqual(opened(closed, /^$/), []);
   });
 
+  it('of a closed pool that is longer or shorter than it must be is made anew, at once and as the catalog says', () => {
+    for (const more of [SLOT, 64 * SLOT, -SLOT]) {
+      take(closed);
+      const { size } = fs.statSync(logFile());
+      fs.truncateSync(logFile(), size + more);
+      const { repaired } = checkPool(dir, { repair: true });
+      assert.deepEqual(
+        [repaired.filter(({ file }) => file === 'log').length, fs.statSync(logFile()).size],
+        [1, size],
+      );
+      assert.deepEqual(checkPool(dir).findings, []);
+      assert.deepEqual(opened(closed, /^$/), []);
+    }
+  });
+
   it('of an earlier moment is not taken for the present one', () => {
     take(closed);
     const backup = path.join(top, 'backup');

@@ -104,10 +104,12 @@ function lost(image: PoolImage, what: string, found: number, giveUp: boolean): F
   if (engine === undefined) return finding(LOG, what, { volumes });
   const bytes = Math.max(engine.logSlots ?? 0, engine.tailSlot + 1) * SLOT;
   if (!engine.clean) return doneWithout(image, what, RESTORE, Math.max(bytes, LOG_BYTES_MIN), giveUp);
+  // As the catalog says. Where it is from before it said so, as large as it was found.
+  const unsaid = Math.max(bytes, Math.floor(found / SLOT) * SLOT, LOG_BYTES_MIN);
   return finding(LOG, what, {
     volumes,
     remedy: 'A new one is made: the pool was closed, and nothing was left in the log.',
-    repair: (repairs) => repairs.makeLog(Math.max(bytes, found, LOG_BYTES_MIN)),
+    repair: (repairs) => repairs.makeLog(engine.logSlots === undefined ? unsaid : bytes),
   });
 }
 
