@@ -165,7 +165,9 @@ export class RingDriver implements Driver {
 
   private finish(pending: Pending, result: number): void {
     const { io } = pending;
-    if (result === -ENOSPC && io.file!.path.startsWith(BITMAPS) && this.reserve.release()) {
+    // Not a flush (B3): what it could not write the kernel tells once, and a second one would say that it worked.
+    const mayRepeat = io.kind !== 'flush';
+    if (result === -ENOSPC && mayRepeat && io.file!.path.startsWith(BITMAPS) && this.reserve.release()) {
       if (io.kind === 'create') pending.letGo(this.files);
       pending.steps = null;
       this.begin(pending);

@@ -18,14 +18,46 @@ import {
 } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { IoError } from '../../src/base/errors.ts';
+import { ENOSPC, IoError } from '../../src/base/errors.ts';
 import { type IoOp, op, type Plan, PoolFile, Runner, type Step } from '../../src/core/ops.ts';
 import { MemoryPool } from '../../src/engine/memory-pool.ts';
 import { RingDriver } from '../../src/engine/ring-driver.ts';
-import { Ring } from '../../src/sys/ring.ts';
+import { type Completion, Ring, type Token } from '../../src/sys/ring.ts';
 
 const PAGE = 4096;
 const MIB = 1 << 20;
+
+/** A ring under which the disk is full once, for the next write or flush when it is told so. */
+class FullRing extends Ring {
+  #full: { kind: string; calls: number } | null = null;
+  readonly #failing = new Set<Token>();
+
+  fullOnce(kind: 'write' | 'flush'): { calls: number } {
+    this.#full = { kind, calls: 0 };
+    return this.#full;
+  }
+
+  override adopt(completion: Completion): Token {
+    const token: Token = super.adopt({
+      complete: (result) => completion.complete(this.#failing.delete(token) ? -ENOSPC : result),
+    });
+    return token;
+  }
+
+  override write(fd: number, address: number, length: number, offset: number, token: Token): void {
+    this.#note('write', token);
+    super.write(fd, address, length, offset, token);
+  }
+
+  override fdatasync(fd: number, token: Token): void {
+    this.#note('flush', token);
+    super.fdatasync(fd, token);
+  }
+
+  #note(kind: string, token: Token): void {
+    if (this.#full?.kind === kind && this.#full.calls++ === 0) this.#failing.add(token);
+  }
+}
 
 /** What a descriptor of this process is; one that was closed meanwhile is nothing. */
 function linkOf(fd: string): string {
@@ -36,13 +68,13 @@ function linkOf(fd: string): string {
 describe('The ring driver', () => {
   const memory = new MemoryPool();
   let dir = '';
-  let ring: Ring;
+  let ring: FullRing;
   let driver: RingDriver;
   let runner: Runner;
   let commits: IoOp[];
 
   const make = (options: { openMax?: number } = {}): void => {
-    ring = new Ring();
+    ring = new FullRing();
     commits = [];
     driver = new RingDriver(ring, {
       poolDir: dir,
@@ -279,6 +311,20 @@ describe('The ring driver', () => {
     runner.complete(commit, 0);
     runner.pump();
     assert.ok(ended);
+  });
+
+  it('takes of the reserve for a write of a bitmap that has no space, and never repeats a failed flush', () => {
+    mkdirSync(path.join(dir, 'bitmaps'));
+    writeFileSync(path.join(dir, 'reserve'), Buffer.alloc(8 * MIB, 1));
+    const reserveBytes = (): number => statSync(path.join(dir, 'reserve')).size;
+    const file = new PoolFile('bitmaps/1.1');
+    doIt(op.create(file, PAGE));
+    const writes = ring.fullOnce('write');
+    doIt(op.write(file, 0, PAGE, memory.take(PAGE)));
+    assert.deepEqual([writes.calls, reserveBytes()], [2, 7 * MIB]);
+    const flushes = ring.fullOnce('flush');
+    assert.throws(() => doIt(op.flush(file)), { code: 'OutOfSpace' });
+    assert.deepEqual([flushes.calls, reserveBytes()], [1, 7 * MIB]);
   });
 
   it('fails with the errno and the file', () => {
