@@ -234,6 +234,20 @@ describe('An undo log', function () {
     }
   });
 
+  it('that is given up is kept, and so are those that were given up before', () => {
+    take(closed);
+    const others = [young, crashed, young].map((pool) => fs.readFileSync(path.join(pool.dir, 'log')));
+    for (const other of others) {
+      fs.writeFileSync(logFile(), other);
+      checkPool(dir, { repair: true, giveUpLog: true });
+    }
+    const kept = ['', '.2', '.3'].map((more) => fs.readFileSync(`${logFile()}.given-up${more}`));
+    assert.deepEqual(kept, others);
+    const { findings, notes } = checkPool(dir);
+    assert.deepEqual(findings, []);
+    assert.match(notes.join('\n'), /log\.given-up\.3 is what a repair found/);
+  });
+
   it('of an earlier moment is not taken for the present one', () => {
     take(closed);
     const backup = path.join(top, 'backup');

@@ -11,12 +11,11 @@ import { dataFile } from '../../core/volume.ts';
 import { badDataFile } from '../data-files.ts';
 import { Reserve } from '../reserve.ts';
 import { compareFiles, type FileComparison, isPoolFile } from '../stray-files.ts';
-import { type Finding, finding } from './findings.ts';
+import { type Finding, finding, isGivenUp } from './findings.ts';
 import type { PoolImage } from './pool-image.ts';
 
 const OURS = new Set([
   'engine.lock',
-  'log.given-up',
   'catalog.db',
   'catalog.db-wal',
   'catalog.db-shm',
@@ -49,7 +48,7 @@ function listed(image: PoolImage, below: string): string[] {
 
 function strangers(image: PoolImage): Finding[] {
   const top = listed(image, '').filter(
-    (name) => !OURS.has(name) && !NOT_OURS.test(name) && name !== 'log.new',
+    (name) => !OURS.has(name) && !NOT_OURS.test(name) && !isGivenUp(name) && name !== 'log.new',
   );
   const below = [...listed(image, 'volumes'), ...listed(image, 'bitmaps')].filter(
     (name) => !isPoolFile(name),

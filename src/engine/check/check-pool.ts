@@ -27,7 +27,7 @@ import { bitmapFileFindings } from './check-bitmaps.ts';
 import { fileFindings } from './check-files.ts';
 import { checkLog } from './check-log.ts';
 import { rowFindings } from './check-rows.ts';
-import { type Finding, finding, offsetIn, type Progress } from './findings.ts';
+import { type Finding, finding, isGivenUp, offsetIn, type Progress } from './findings.ts';
 import { OfflineReader } from './offline.ts';
 import { PoolImage } from './pool-image.ts';
 import { repair } from './repair.ts';
@@ -121,9 +121,9 @@ function look(dir: string, progress: Progress, giveUpLog: boolean, wasWhole = tr
       ...fileFindings(image, isWhole),
     ];
     const notes = [...log.notes, ...formatNotes(image)];
-    if (fs.existsSync(path.join(dir, 'log.given-up')))
+    for (const name of fs.readdirSync(dir).filter(isGivenUp))
       notes.push(
-        'log.given-up is what a repair found in the place of the undo log. Nothing in the pool needs it.',
+        `${name} is what a repair found in the place of the undo log. Nothing in the pool needs it.`,
       );
     if (image.engine?.clean === false)
       notes.push(

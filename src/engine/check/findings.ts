@@ -33,6 +33,10 @@ export type Finding = {
   repair: ((repairs: Repairs) => void) | null;
 };
 
+/** What a repair found in the place of a log that was given up: with a number behind it, where there is one already. */
+export const GIVEN_UP = 'log.given-up';
+export const isGivenUp = (name: string): boolean => /^log\.given-up(\.\d+)?$/.test(name);
+
 export const RESTORE =
   'Keep a copy of the whole pool directory, then put the file back from a backup of the same moment as the rest of the pool.';
 

@@ -1,7 +1,8 @@
 /**
  * Carries out the repairs of findings.
  *
- *   1. a log, if one is needed: it takes its name when it is whole; one that is given up is kept as log.given-up
+ *   1. a log, if one is needed: it takes its name when it is whole; one that is given up is kept as log.given-up, beside
+ *      those that were before
  *   2. one transaction for all rows
  *   3. files that nobody names any more go
  *   4. the reserve
@@ -18,7 +19,7 @@ import { Catalog } from '../catalog.ts';
 import { FORMAT, migrationsTo } from '../migrations.ts';
 import { writeLog } from '../pool.ts';
 import { Reserve } from '../reserve.ts';
-import type { Finding, Repairs } from './findings.ts';
+import { type Finding, GIVEN_UP, type Repairs } from './findings.ts';
 import type { PoolImage } from './pool-image.ts';
 
 export function repair(image: PoolImage, findings: readonly Finding[]): void {
@@ -71,7 +72,10 @@ const givenUp = (image: PoolImage, bytes: number): EngineRow => ({
 
 function keepAside(dir: string): void {
   const file = path.join(dir, 'log');
-  if (fs.existsSync(file)) fs.renameSync(file, `${file}.given-up`);
+  if (!fs.existsSync(file)) return;
+  let aside = GIVEN_UP;
+  for (let n = 2; fs.existsSync(path.join(dir, aside)); n++) aside = `${GIVEN_UP}.${n}`;
+  fs.renameSync(file, path.join(dir, aside));
 }
 
 /** In the format that the pool has, if none is asked for. */
