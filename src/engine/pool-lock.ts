@@ -36,7 +36,7 @@ export function lockPool(dir: string): PoolLock {
     fd = locked(dir, file, fs.openSync(file, O_RDWR | O_CREAT, 0o600));
   } catch (error) {
     fs.closeSync(directoryFd);
-    throw error;
+    throw (error as NodeJS.ErrnoException).code === 'EROFS' ? readOnly(dir) : error;
   }
   // Over what was there, never cut short before: that would give back its block, and on a full disk somebody has it then.
   const name = (pids: number[]) => {
@@ -53,6 +53,14 @@ export function lockPool(dir: string): PoolLock {
     fs.closeSync(directoryFd);
   };
   return { fds: [fd, directoryFd], name, release };
+}
+
+function readOnly(dir: string): FlashCopyError {
+  return new FlashCopyError(
+    'PoolUnsuitable',
+    `The pool ${dir} is on a filesystem that is mounted read-only, and neither an engine nor a check can use it there: both lock ` +
+      `it, and the catalog is not read without files beside it. Check a copy of it (cp -a --reflink=never ${dir} ...), or mount it read-write.`,
+  );
 }
 
 /** It, with the lock on it; closed where another process has that. */

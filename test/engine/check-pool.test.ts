@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { crc32 } from 'node:zlib';
 import { type CheckReport, checkPool } from '../../src/engine/check/check-pool.ts';
 import { lockPool } from '../../src/engine/pool-lock.ts';
+import { run } from '../support/commands.ts';
 import { PoolOnFiles } from '../support/pool-on-files.ts';
 import {
   type Contents,
@@ -267,6 +268,19 @@ describe('The check of a pool', () => {
     const found = look().findings;
     assert.deepEqual(found.map((f) => f.file).sort(), [...files].sort());
     served(closed.contents, ['clone', 'data-monday', 'data-tuesday', 'large-monday']);
+  });
+
+  it('says what to do where the pool is mounted read-only', async () => {
+    use(closed);
+    await run('mount', ['--bind', dir, dir]);
+    try {
+      await run('mount', ['-o', 'remount,bind,ro', dir]);
+      const message = /is mounted read-only.*Check a copy of it/;
+      assert.throws(() => checkPool(dir), { code: 'PoolUnsuitable', message });
+    } finally {
+      await run('umount', [dir]);
+    }
+    assert.deepEqual(checkPool(dir).findings, []);
   });
 
   it('finds data files that are missing or short, and serves those that do not need them', () => {
