@@ -25,6 +25,19 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'for (const child of takers.slice(0, 1)) {\n      const stop',
   },
   {
+    what: 'children for which there is no room at once get no turn of their own',
+    file: 'write.ts',
+    find: 'if (room > 0 && turn.length === takers.length) return { room, takers };',
+    replace: 'if (room > 0) return { room, takers: turn };',
+    also: [
+      {
+        file: 'give.ts',
+        find: 'Math.max(2, Math.min(TURN_MAX, ',
+        replace: 'Math.max(1, Math.min(1, ',
+      },
+    ],
+  },
+  {
     what: 'the undo log is not flushed before the source is overwritten (H1)',
     file: 'undo-log.ts',
     find: '      yield op.flush(this.file);\n',
