@@ -22,7 +22,11 @@ export function* lookThrough(log: LogFile & { pool: PoolKey }): Plan<Ring> {
 }
 
 /** The first record of this pool with a higher number. */
-export function* laterRecord(log: LogFile, { ours }: Ring, seq: number): Plan<HeaderPlace | null> {
+export function* laterRecord(
+  log: LogFile,
+  { ours }: Pick<Ring, 'ours'>,
+  seq: number,
+): Plan<HeaderPlace | null> {
   for (const place of ours)
     if (place.seq > seq && (yield* readHeader(log, place.slot, place.seq)) !== null) return place;
   return null;

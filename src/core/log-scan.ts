@@ -16,7 +16,7 @@
  * they count by the very next number, until the log has been cut once.
  */
 import { crc32 } from 'node:zlib';
-import { readableHeadersIn, readHeader } from './log-header.ts';
+import { type HeaderPlace, readableHeadersIn, readHeader } from './log-header.ts';
 import {
   COPY,
   type FoundHeader,
@@ -52,6 +52,8 @@ export type LogScan = {
   torn: boolean;
   /** What was cut off last is not where it was. */
   markLost: boolean;
+  /** None is where the catalog says, but there is one that came after: the catalog is older than the log. */
+  newer: HeaderPlace | null;
   /** There is no record of this pool, but one of that. */
   foreign: PoolKey | null;
 };
@@ -59,7 +61,16 @@ export type LogScan = {
 /** `trusted`: the process died, and not the machine. Payloads are not looked at. */
 export function* scanLog(log: LogSource, known: Known, trusted: boolean): Plan<LogScan> {
   const { tailSlot: head, tailSeq: seq } = known;
-  const scan: LogScan = { records: [], missing: [], head, seq, torn: false, markLost: false, foreign: null };
+  const scan: LogScan = {
+    records: [],
+    missing: [],
+    head,
+    seq,
+    torn: false,
+    markLost: false,
+    newer: null,
+    foreign: null,
+  };
   let ring: Ring | undefined;
   for (;;) {
     const found = yield* recordAt(log, scan.head, scan.seq, trusted);
@@ -101,8 +112,21 @@ function* missTail(log: LogSource, known: Known, scan: LogScan, ring: Ring | und
   const isLost = !clean && (tailWritten === true || scan.markLost);
   if (isLost) scan.missing.push({ seq, slot });
   // Another pool's records may be among a volume's old grains: they mean something only where one of this pool must be.
-  if (!log.named || (!isLost && !scan.markLost)) return;
-  scan.foreign = (ring ?? (yield* lookThrough(log))).foreign;
+  if (!log.named) return;
+  // A closed one whose first mark is still there, because it lies where nothing fits: the others came around over the tail.
+  if (clean && mark !== undefined && !scan.markLost)
+    scan.newer = yield* laterRecord(log, yield* lookAtTail(log, slot), seq);
+  if (!isLost && !scan.markLost) return;
+  const all = ring ?? (yield* lookThrough(log));
+  scan.foreign = all.foreign;
+  // What was cut off last stays until others have come around the ring: those must be known.
+  if (scan.markLost) scan.newer = yield* laterRecord(log, all, seq - 1);
+}
+
+/** What has begun where the record at the tail would be. */
+function* lookAtTail(log: LogSource, slot: number): Plan<Pick<Ring, 'ours'>> {
+  const found = yield* readableHeadersIn(log, slot, Math.min(log.slots, slot + RECORD_SLOTS_MAX + 1));
+  return { ours: found.filter(({ pool }) => pool === log.pool) };
 }
 
 /**

@@ -62,16 +62,25 @@ function tailOf({ engine }: State, scan: LogScan): TailFound {
   return { isLost, isWhole, seq, row: { tailWritten: false, ...(scan.markLost && { mark: undefined }) } };
 }
 
+export const PUT_CATALOG_BACK =
+  'Put catalog.db back as it was with the rest of the pool, with the catalog.db-wal of the same moment; if there was none, ' +
+  'one that lies there now must go: keep a copy of both first.';
+
 /** An id is in the log only after the commit that gave it out. */
 function refuseOlderCatalog(state: State, scan: LogScan): void {
-  for (const { header, slot } of scan.records) {
-    const last = Math.max(...header.entries.flatMap((e) => [e.volume, e.bitmap]));
-    if (last < state.engine.nextId) continue;
+  const refuse = (slot: number, seq: number, what: string): never => {
     throw new FlashCopyError(
       'Damaged',
-      `The catalog is older than the undo log: log at byte ${slot * SLOT} (record ${header.seq}) names id ${last}, which ` +
-        'the catalog has not given out yet. Nothing was changed. Put catalog.db back as it was with that log.',
+      `The catalog is older than the undo log: log at byte ${slot * SLOT} (record ${seq}) ${what}. Nothing was changed. ` +
+        PUT_CATALOG_BACK,
     );
+  };
+  if (scan.newer !== null)
+    refuse(scan.newer.slot, scan.newer.seq, 'came after all that the catalog knows, which is gone');
+  for (const { header, slot } of scan.records) {
+    const last = Math.max(...header.entries.flatMap((e) => [e.volume, e.bitmap]));
+    if (last >= state.engine.nextId)
+      refuse(slot, header.seq, `names id ${last}, which the catalog has not given out yet`);
   }
 }
 

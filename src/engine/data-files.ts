@@ -6,8 +6,7 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
-import { FlashCopyError } from '../base/errors.ts';
-import type { EngineRow, VolumeRow } from '../core/rows.ts';
+import type { VolumeRow } from '../core/rows.ts';
 import type { FoundBefore } from '../core/scrub-calls.ts';
 import { dataFile, fileSize } from '../core/volume.ts';
 import { SEEK_DATA, seek } from '../sys/libc.ts';
@@ -16,30 +15,6 @@ import { markOf } from './file-marks.ts';
 import type { CatalogRow } from './messages.ts';
 
 export type BadFile = { volume: number; error: string };
-
-/**
- * Data is written to a file only after the commit that made it a volume's. So where a file with a number that was never
- * given out holds data, commits are missing: the catalog is an old copy, or has lost its WAL. One without a row has given
- * out none.
- */
-export function refuseOlderCatalog(poolDir: string, rows: CatalogRow[]): void {
-  const engine = rows.find(({ table }) => table === 'engine')?.row as EngineRow | undefined;
-  const newer = newerDataFile(poolDir, engine?.nextId ?? 1);
-  if (newer === undefined) return;
-  throw new FlashCopyError(
-    'Damaged',
-    `The catalog ${path.join(poolDir, 'catalog.db')} is older than ${newer}, which holds data under a number that the ` +
-      'catalog has not given out yet. Nothing was changed. Put catalog.db back as it was with that file; "flashcopy ' +
-      'check" tells more.',
-  );
-}
-
-function newerDataFile(poolDir: string, nextId: number): string | undefined {
-  const dir = path.join(poolDir, 'volumes');
-  if (!fs.existsSync(dir)) return undefined;
-  const files = fs.readdirSync(dir).map((name) => `volumes/${name}`);
-  return files.find((file) => isNewerData(poolDir, file, nextId));
-}
 
 export const DATA_FILE = /^volumes\/(\d+)\.data$/;
 

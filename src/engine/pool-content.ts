@@ -1,9 +1,10 @@
 /** What a pool's files say, looked at before the core opens it. */
 import { randomInt } from 'node:crypto';
 import type { Catalog } from './catalog.ts';
-import { badDataFiles, refuseOlderCatalog } from './data-files.ts';
+import { badDataFiles } from './data-files.ts';
 import { markLog } from './log-mark.ts';
 import type { DataThreadStart } from './messages.ts';
+import { refuseOlderCatalog } from './older-catalog.ts';
 import { strayFiles } from './stray-files.ts';
 
 /** Removes nothing: the pool may still be refused. Damaged: the catalog does not belong to these files. The caller has the pool's lock. */

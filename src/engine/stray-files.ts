@@ -18,8 +18,8 @@ import { dataFile } from '../core/volume.ts';
 import type { StoredRows } from './catalog-file.ts';
 import { badDataFiles, DATA_FILE, isNewerData } from './data-files.ts';
 import { missingRows } from './missing-rows.ts';
+import { BITMAP_FILE, type LaterGeneration, laterGenerations } from './older-catalog.ts';
 
-const BITMAP_FILE = /^bitmaps\/(\d+)\.\d+$/;
 const HEAD_BYTES = 16;
 
 /** By its path below the pool. */
@@ -27,8 +27,13 @@ export const isPoolFile = (file: string): boolean => DATA_FILE.test(file) || BIT
 
 type NewerFile = { file: string; why: string };
 
-/** Paths below the pool. `newer`: than the catalog. Files that are no pool's are in none. */
-export type FileComparison = { strays: string[]; newer: NewerFile[]; missing: string[] };
+/** Paths below the pool. `newer`, `later`: than the catalog. Files that are no pool's are in none. */
+export type FileComparison = {
+  strays: string[];
+  newer: NewerFile[];
+  later: LaterGeneration[];
+  missing: string[];
+};
 
 /** `nextId`: the first number that was not given out. */
 export function compareFiles(poolDir: string, stored: StoredRows, nextId: number): FileComparison {
@@ -39,9 +44,11 @@ export function compareFiles(poolDir: string, stored: StoredRows, nextId: number
     const why = whyNewer(poolDir, file, nextId);
     return why === null ? [] : [{ file, why }];
   });
+  const later = laterGenerations(there, stored.rows);
   return {
-    strays: unnamed.filter((file) => newer.every((each) => each.file !== file)),
+    strays: unnamed.filter((file) => [...newer, ...later].every((each) => each.file !== file)),
     newer,
+    later,
     missing: [...named].filter((file) => !there.has(file)),
   };
 }
@@ -50,9 +57,9 @@ export function compareFiles(poolDir: string, stored: StoredRows, nextId: number
 export const isWholeTruth = (
   poolDir: string,
   { rows, damaged }: StoredRows,
-  { newer, missing }: FileComparison,
+  { newer, later, missing }: FileComparison,
 ): boolean =>
-  [damaged, newer, missing, missingRows(rows)].every((found) => found.length === 0) &&
+  [damaged, newer, later, missing, missingRows(rows)].every((found) => found.length === 0) &&
   badDataFiles(poolDir, rows).length === 0;
 
 /** Those that may be removed if bitmaps and undo log are found whole. */

@@ -5,6 +5,7 @@ import { EIO, IoError } from '../../src/base/errors.ts';
 import { COPY, encodeHeader, poolKey, type RecordEntry, SLOT } from '../../src/core/log-record.ts';
 import { type LogScan, type LogSource, scanLog } from '../../src/core/log-scan.ts';
 import { type IoOp, type Plan, PoolFile } from '../../src/core/ops.ts';
+import type { LogMark } from '../../src/core/rows.ts';
 
 const SLOTS = 4096;
 const POOL = poolKey('01234567-89ab-4cde-8f01-23456789abcd');
@@ -38,14 +39,14 @@ class RingOfRecords {
     this.bytes.fill(0, slot * SLOT, (slot + slots) * SLOT);
   }
 
-  scan(from: { slot: number; seq: number; clean?: boolean }, trusted = false): LogScan {
+  scan(from: { slot: number; seq: number; clean?: boolean; mark?: LogMark }, trusted = false): LogScan {
     const memory = {
       take: (bytes: number) => ({ bytes: new Uint8Array(bytes), address: 0 }),
       give: () => undefined,
     };
     const log: LogSource = { file: new PoolFile('log'), slots: SLOTS, memory, pool: POOL, named: true };
-    const { slot: tailSlot, seq: tailSeq, clean = false } = from;
-    return this.#run(scanLog(log, { tailSlot, tailSeq, clean }, trusted));
+    const { slot: tailSlot, seq: tailSeq, clean = false, mark } = from;
+    return this.#run(scanLog(log, { tailSlot, tailSeq, clean, mark }, trusted));
   }
 
   #run<T>(plan: Plan<T>): T {
@@ -108,6 +109,27 @@ describe('The scan of an undo log', () => {
     ring.write(100, 60, 1, poolKey('11111111-89ab-4cde-8f01-23456789abcd'));
     const scan = ring.scan({ slot: 2000, seq: 50 });
     assert.deepEqual([found(scan), scan.missing, scan.foreign], [[[50, 2000]], [], null]);
+  });
+
+  it('tells a closed catalog that is older: what it knows is gone, and a record is there that came after', () => {
+    const from = { slot: 2000, seq: 50, clean: true, mark: { slot: 1900, seq: 49 } };
+    const ring = new RingOfRecords();
+    ring.write(1900, 49, 2);
+    ring.write(100, 48, 1);
+    assert.deepEqual(ring.scan(from).newer, null);
+    ring.write(1900, 30, 2);
+    assert.deepEqual(ring.scan(from).newer, null, 'the log was lost, and an older one is there');
+    ring.write(1700, 70, 250);
+    assert.deepEqual(ring.scan(from).newer, { slot: 1700, seq: 70, pool: POOL });
+    ring.write(1900, 49, 2);
+    ring.zero(1700, 1);
+    assert.deepEqual(ring.scan(from).newer, null);
+    ring.write(2100, 71, 1);
+    assert.deepEqual(
+      ring.scan(from).newer,
+      { slot: 2100, seq: 71, pool: POOL },
+      'what was cut off last is there',
+    );
   });
 
   it('reads on where places of the ring cannot be read: a later record counts, and nothing else does', () => {

@@ -9,8 +9,9 @@ import { assert } from '../../src/base/errors.ts';
 import { Core } from '../../src/core/core.ts';
 import { type Block, type Driver, type IoOp, type Plan, Runner, type Task } from '../../src/core/ops.ts';
 import type { Memory } from '../../src/core/ports.ts';
+import { laterGenerations } from '../../src/engine/older-catalog.ts';
 import { BLOCK, contentOf, copyContent } from '../sim/sim-file.ts';
-import { type LogLine, type Machine, POOL, shortFiles, WORDS_FEW } from '../sim/sim-world.ts';
+import { type LogLine, type Machine, namedFiles, POOL, shortFiles, WORDS_FEW } from '../sim/sim-world.ts';
 import { type Image, StateFile } from './image.ts';
 
 const ENOENT = 2;
@@ -204,10 +205,14 @@ export class StateMachine implements Machine {
       words,
       logBytes,
     });
-    const badFiles = shortFiles(image.rows, image.files);
+    const rows = [...image.rows];
+    assert(laterGenerations(image.files.keys(), rows).length === 0, 'the catalog is older than no bitmap');
+    const named = namedFiles(rows);
+    const strays = [...image.files.keys()].filter((path) => !named.has(path));
+    const badFiles = shortFiles(rows, image.files);
     this.runner.run(
       'open',
-      this.core.open({ rows: [...image.rows], damaged: [], badFiles, shmSurvived: false, pool: POOL }),
+      this.core.open({ rows, damaged: [], badFiles, strays, shmSurvived: false, pool: POOL }),
     );
     this.runner.holdBack();
   }

@@ -8,6 +8,7 @@ import { assert } from '../../src/base/errors.ts';
 import { Core } from '../../src/core/core.ts';
 import type { Block, Plan } from '../../src/core/ops.ts';
 import type { Clock, Listener, Memory, Space } from '../../src/core/ports.ts';
+import { laterGenerations } from '../../src/engine/older-catalog.ts';
 import type { Random } from './random.ts';
 import { SimDisk } from './sim-disk.ts';
 import { BLOCK, SimFile } from './sim-file.ts';
@@ -147,6 +148,10 @@ export class SimWorld implements Machine {
     const rows = this.disk.rows();
     const named = namedFiles(rows);
     const strays = [...this.disk.files.keys()].filter((path) => !named.has(path));
+    assert(
+      laterGenerations(this.disk.files.keys(), rows).length === 0,
+      'the catalog is older than no bitmap',
+    );
     const badFiles = [...shortFiles(rows, this.disk.files), ...this.exchanged];
     const memoryId = ++this.starts;
     const shmSurvived = this.wordsSurvived;

@@ -14,7 +14,8 @@ const REMEDY = 'The record becomes "all of it changed": the next sync copies the
 export function everythingChanged(image: PoolImage, epoch: EpochRow): Pick<Finding, 'remedy' | 'repair'> {
   const volume = image.volumes.get(epoch.volume);
   if (volume === undefined) return { remedy: 'It is dropped with its epoch.', repair: null };
-  return { remedy: REMEDY, repair: (repairs) => replace(image, repairs, volume, epoch.bitmap) };
+  if (image.engine === undefined) return { remedy: REMEDY, repair: null };
+  return { remedy: REMEDY, repair: (repairs) => replace(image, repairs, volume, epoch) };
 }
 
 function allSet(image: PoolImage, volume: VolumeRow, id: BitmapId): BitmapRow {
@@ -22,9 +23,13 @@ function allSet(image: PoolImage, volume: VolumeRow, id: BitmapId): BitmapRow {
   return { id, bits, gen: 0, patch: [], preset: [[0, bits]] };
 }
 
-function replace(image: PoolImage, repairs: Repairs, volume: VolumeRow, bitmap: BitmapId): void {
+/** By another bitmap: the files of that one, should they be left, say nothing of this one. */
+function replace(image: PoolImage, repairs: Repairs, volume: VolumeRow, epoch: EpochRow): void {
+  const bitmap = repairs.newId() as BitmapId;
+  repairs.rows.push({ table: 'bitmap', key: epoch.bitmap, row: null });
   repairs.rows.push({ table: 'bitmap', key: bitmap, row: allSet(image, volume, bitmap) });
-  repairs.remove.push(...generationsOf(image.dir, bitmap));
+  repairs.rows.push({ table: 'epoch', key: epoch.id, row: { ...epoch, bitmap } });
+  repairs.remove.push(...generationsOf(image.dir, epoch.bitmap));
 }
 
 /**
@@ -38,7 +43,7 @@ export function replaceEpoch(image: PoolImage, key: number): Pick<Finding, 'reme
       repairs.rows.push({ table: 'epoch', key, row: null });
       for (const volume of image.volumes.values()) {
         const epochs = image.epochsOf(volume);
-        for (const e of epochs) replace(image, repairs, volume, e.bitmap);
+        for (const e of epochs) replace(image, repairs, volume, e);
         if (volume.epoch === 0 || epochs.some((e) => e.seq === volume.epoch)) continue;
         const bitmap = repairs.newId() as BitmapId;
         const id = repairs.newId();

@@ -7,6 +7,7 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
+import { PUT_CATALOG_BACK } from '../../core/recovery-log.ts';
 import { dataFile } from '../../core/volume.ts';
 import { badDataFile } from '../data-files.ts';
 import { Reserve } from '../reserve.ts';
@@ -63,10 +64,20 @@ function orphans(image: PoolImage, isWhole: boolean): Finding[] {
     : [];
   // Of a damaged row they may be, which is told already.
   if (image.nextId === undefined || image.stored.damaged.length > 0) return found;
-  const { strays, newer } = compareFiles(image.dir, image.stored, image.nextId);
+  const { strays, newer, later } = compareFiles(image.dir, image.stored, image.nextId);
   const left = (name: string): Finding => finding(name, UNNAMED, { remedy: UNSURE });
-  return [...found, ...newer.map(tooNew), ...strays.map(isWhole ? (name) => leftover(name, UNNAMED) : left)];
+  return [
+    ...found,
+    ...newer.map(tooNew),
+    ...later.map(tooLate),
+    ...strays.map(isWhole ? (name) => leftover(name, UNNAMED) : left),
+  ];
 }
+
+const tooLate = ({ file, gen }: FileComparison['later'][number]): Finding =>
+  finding(file, `the catalog is older than it: it names generation ${gen} of that bitmap`, {
+    remedy: PUT_CATALOG_BACK,
+  });
 
 const UNNAMED = 'no row of the catalog names it';
 const UNSURE =

@@ -8,6 +8,7 @@ import { FlashCopyError } from '../../base/errors.ts';
 import { type PoolKey, poolKey, SLOT } from '../../core/log-record.ts';
 import { type LogScan, scanLog } from '../../core/log-scan.ts';
 import { PoolFile } from '../../core/ops.ts';
+import { PUT_CATALOG_BACK } from '../../core/recovery-log.ts';
 import type { EngineRow } from '../../core/rows.ts';
 import { LOG_BYTES_MIN } from '../../core/undo-log.ts';
 import { bytesWithoutSpace } from '../../sys/extents.ts';
@@ -18,8 +19,14 @@ import type { PoolImage } from './pool-image.ts';
 
 const LOG = 'log';
 
-/** `isWhole`: what the catalog knows of the log is there, and nothing that it does not know. */
-export type LogCheck = { findings: Finding[]; notes: string[]; records: number; isWhole: boolean };
+/** `isWhole`: what the catalog knows of the log is there, and nothing that it does not know. `isNewer`: than the catalog. */
+export type LogCheck = {
+  findings: Finding[];
+  notes: string[];
+  records: number;
+  isWhole: boolean;
+  isNewer: boolean;
+};
 
 /** `giveUp`: do without one that is not there, or is not this pool's. */
 export function checkLog(image: PoolImage, reader: OfflineReader, giveUp: boolean): LogCheck {
@@ -38,10 +45,12 @@ export function checkLog(image: PoolImage, reader: OfflineReader, giveUp: boolea
     const log = { file: new PoolFile(LOG), slots, memory: reader.memory, pool: poolKey(meta.pool), named };
     const scan = reader.run(scanLog(log, known, false));
     if (scan.foreign !== null) return only(otherLog(image, scan.foreign, giveUp));
-    const damage = [...olderCatalog(image, scan, image.nextId), ...scanFindings(image, scan)];
+    const older = olderCatalog(image, scan, image.nextId);
+    const damage = [...older, ...scanFindings(image, scan)];
     const isWhole = damage.length === 0 && !scan.markLost;
+    const isNewer = older.length > 0;
     const findings = [...damage, ...spaceFindings(image.dir, stat.size)];
-    return { findings, notes: notesOf(scan), records: scan.records.length, isWhole };
+    return { findings, notes: notesOf(scan), records: scan.records.length, isWhole, isNewer };
   } catch (error) {
     if (!(error instanceof FlashCopyError)) throw error;
     return only(finding(LOG, error.message, { remedy: 'Use the release that wrote it, or a later one.' }));
@@ -63,7 +72,7 @@ function spaceFindings(dir: string, size: number): Finding[] {
   }
 }
 
-const NOTHING = { findings: [], notes: [], records: 0 };
+const NOTHING = { findings: [], notes: [], records: 0, isNewer: false };
 
 const only = (one: Finding): LogCheck => ({ ...NOTHING, findings: [one], isWhole: false });
 
@@ -125,9 +134,18 @@ function olderCatalog(image: PoolImage, scan: LogScan, nextId: number): Finding[
   const found = scan.records.find(({ header }) =>
     header.entries.some((e) => e.volume >= nextId || e.bitmap >= nextId),
   );
-  if (found === undefined) return [];
-  const what = `the catalog is older than the undo log: record ${found.header.seq} of the log names an id that it has not given out yet`;
-  return [finding('catalog.db', what, { volumes: [...image.volumes.values()].map((v) => v.name) })];
+  if (found === undefined && scan.newer === null) return [];
+  const what =
+    found === undefined
+      ? `record ${scan.newer!.seq} of the log came after all that the catalog knows, which is gone`
+      : `record ${found.header.seq} of the log names an id that it has not given out yet`;
+  const volumes = [...image.volumes.values()].map((v) => v.name);
+  return [
+    finding('catalog.db', `the catalog is older than the undo log: ${what}`, {
+      volumes,
+      remedy: PUT_CATALOG_BACK,
+    }),
+  ];
 }
 
 function scanFindings(image: PoolImage, scan: LogScan): Finding[] {

@@ -113,13 +113,14 @@ function look(dir: string, progress: Progress, giveUpLog: boolean, wasWhole = tr
     progress('undo log', 1, 1);
     const bitmaps = bitmapFileFindings(image, reader, progress);
     const isWhole = wasWhole && log.isWhole && isWholeImage(image);
-    const findings = [
+    const found = [
       ...catalog.findings,
       ...bitmaps,
       ...rowFindings(image),
       ...log.findings,
       ...fileFindings(image, isWhole),
     ];
+    const findings = log.isNewer || hasLaterBitmaps(image) ? found.map(untilPutBack) : found;
     const notes = [...log.notes, ...formatNotes(image)];
     for (const name of fs.readdirSync(dir).filter(isGivenUp))
       notes.push(
@@ -134,6 +135,13 @@ function look(dir: string, progress: Progress, giveUpLog: boolean, wasWhole = tr
     reader.close();
   }
 }
+
+const hasLaterBitmaps = ({ dir, stored, nextId = 1 }: PoolImage): boolean =>
+  compareFiles(dir, stored, nextId).later.length > 0;
+
+/** With an older catalog what is there would be given up for what it names. */
+const untilPutBack = (f: Finding): Finding =>
+  f.repair === null ? f : { ...f, repair: null, remedy: `Not before catalog.db is put back: ${f.remedy}` };
 
 function isWholeImage(image: PoolImage): boolean {
   const { dir, stored, nextId, badBitmaps } = image;
