@@ -4,6 +4,9 @@
  * The link is made again whenever the keeper was started again. `kept` says that the keeper has said that it holds the copy,
  * and lived when it was last looked at; whoever is about to rely on it asks `confirm`. Nothing here blocks, and nothing here
  * fails: without a keeper an engine runs as it would without the option.
+ *
+ * What is held is named after the pool's lock file. Should somebody remove that, the next one has another name: so the run directory
+ * says which one it was. What is found under that one is taken if it is of this pool's mount, and else left alone.
  */
 import fs from 'node:fs';
 import process from 'node:process';
@@ -36,7 +39,9 @@ export class KeeperLink {
   private fd: number | undefined;
   /** The keeper's word, over this connection, that it holds the copy. */
   private said = false;
-  private copy: { held: Held; descriptors: Descriptors } | undefined;
+  private copy: { held: Held; descriptors: Descriptors; keyFile: string } | undefined;
+  /** The name under which what was adopted is held too, until it is held under ours. */
+  private formerKey: string | undefined;
   private timer: NodeJS.Timeout | undefined;
   private complained = '';
   private onChange: (kept: boolean) => void = () => undefined;
@@ -53,10 +58,23 @@ export class KeeperLink {
   }
 
   /** What a former supervisor of this pool left, if its connection lives and its mount is where it was. */
-  async adopt({ mountDir }: RunDir): Promise<Descriptors | undefined> {
-    const answer = await this.once({ kind: 'ask', pool: this.key }, ASK_MS);
+  async adopt(run: RunDir): Promise<Descriptors | undefined> {
+    const adopted = await this.adoptAs(this.key, run);
+    const former = adopted ? undefined : readNote(run.keyFile);
+    if (former === undefined || former === this.key) return adopted;
+    const found = await this.adoptAs(former, run);
+    if (found !== undefined) this.formerKey = former;
+    return found;
+  }
+
+  private async adoptAs(key: string, { mountDir }: RunDir): Promise<Descriptors | undefined> {
+    const answer = await this.once({ kind: 'ask', pool: key }, ASK_MS);
     if (answer?.message.kind !== 'held') return undefined;
     const [fuseFd, shmFd] = answer.fds as [number, number];
+    if (key !== this.key && answer.message.held.mountDir !== mountDir) {
+      for (const fd of answer.fds) closeDescriptor(fd);
+      return undefined;
+    }
     const objection = objectionTo(answer.message.held, answer.fds, mountDir);
     if (objection === undefined) {
       log.info('going on with the descriptors that the keeper holds', {
@@ -67,20 +85,20 @@ export class KeeperLink {
     }
     log.warn('what the keeper holds cannot be used: host I/O that waits for it fails', { reason: objection });
     for (const fd of answer.fds) closeDescriptor(fd);
-    await this.once({ kind: 'drop', pool: this.key });
+    await this.once({ kind: 'drop', pool: key });
     return undefined;
   }
 
   /** From now on the keeper has a copy of these, whenever there is one. */
   async keep(
     descriptors: Descriptors,
-    { mountDir }: RunDir,
+    { mountDir, keyFile }: RunDir,
     onChange: (kept: boolean) => void,
   ): Promise<void> {
     const { dir: poolDir } = this.pool;
     const mountDevice = mountAt(mountDir)?.device ?? '';
     const held = { pool: this.key, poolDir, mountDir, mountDevice, bootId: bootId(), pid: process.pid };
-    this.copy = { held, descriptors };
+    this.copy = { held, descriptors, keyFile };
     this.onChange = onChange;
     await this.look();
   }
@@ -128,7 +146,7 @@ export class KeeperLink {
 
   private async handOver(): Promise<void> {
     if (this.copy === undefined) return;
-    const { held, descriptors } = this.copy;
+    const { held, descriptors, keyFile } = this.copy;
     const known = this.kept;
     try {
       this.fd ??= this.connect();
@@ -138,6 +156,9 @@ export class KeeperLink {
       this.complained = '';
       this.said = true;
       if (known) return;
+      if (this.formerKey !== undefined) await exchange(this.fd, { kind: 'drop', pool: this.formerKey });
+      this.formerKey = undefined;
+      writeNote(keyFile, this.key);
       log.info('the keeper holds a copy of the descriptors', { keeper: this.socketPath });
       this.onChange(true);
     } catch (error) {
@@ -181,7 +202,26 @@ export class KeeperLink {
   }
 }
 
-async function exchange(fd: number, message: ToKeeper, fds: number[], answerMs = ANSWER_MS): Promise<Answer> {
+function readNote(keyFile: string): string | undefined {
+  return fs.existsSync(keyFile) ? fs.readFileSync(keyFile, 'utf8') : undefined;
+}
+
+/** Only needed should the lock file be removed: an engine that lives without is as good. */
+function writeNote(keyFile: string, key: string): void {
+  try {
+    fs.writeFileSync(keyFile, key, { mode: 0o600 });
+  } catch (error) {
+    const reason = (error as Error).message;
+    log.warn('the name of what the keeper holds could not be written', { file: keyFile, reason });
+  }
+}
+
+async function exchange(
+  fd: number,
+  message: ToKeeper,
+  fds: number[] = [],
+  answerMs = ANSWER_MS,
+): Promise<Answer> {
   sendPacket(fd, { text: packed(message), fds });
   for (const until = Date.now() + answerMs; Date.now() < until; await sleep(ANSWER_LOOK_MS)) {
     const packet: Packet | 'nothing' | 'closed' = receivePacket(fd);

@@ -4,6 +4,7 @@
  *   mnt-*        where the volumes' files are mounted (FUSE)
  *   engine.pid   pid of the engine process, for people and for tests
  *   cache/       the engine's compiled sources
+ *   kept-*       of each mount the name under which a keeper holds its descriptors (keeper-link.ts)
  *   frozen-*     of each mount what is to be thawed should its engine die (freezing.ts)
  *
  * It is named after the pool's real path, and the mount after the directory that is there. Whoever holds the pool's lock
@@ -27,15 +28,18 @@ export type RunDir = {
   readonly mountDir: string;
   readonly pidFile: string;
   readonly cacheDir: string;
+  readonly keyFile: string;
 };
 
 export function runDirOf(poolDir: string, base = BASE): RunDir {
   const hash = createHash('sha256').update(poolDir).digest('hex').slice(0, 12);
   const dir = path.join(base, hash);
   const { dev, ino } = fs.statSync(poolDir, { bigint: true });
+  const mount = `mnt-${dev.toString(16)}-${ino.toString(16)}`;
   return {
     dir,
-    mountDir: path.join(dir, `mnt-${dev.toString(16)}-${ino.toString(16)}`),
+    mountDir: path.join(dir, mount),
+    keyFile: path.join(dir, `kept-${mount}`),
     pidFile: path.join(dir, 'engine.pid'),
     cacheDir: path.join(dir, 'cache'),
   };
@@ -60,8 +64,8 @@ export async function unmountLazily(mountDir: string): Promise<void> {
 }
 
 /** After the unmount. The base directory stays: other engines use it. */
-export function removeRunDir({ dir, mountDir, pidFile, cacheDir }: RunDir): void {
-  fs.rmSync(pidFile, { force: true });
+export function removeRunDir({ dir, mountDir, pidFile, cacheDir, keyFile }: RunDir): void {
+  for (const file of [pidFile, keyFile]) fs.rmSync(file, { force: true });
   fs.rmSync(cacheDir, { recursive: true, force: true });
   const prefix = notePrefixOf(mountDir);
   const notes = fs.existsSync(dir) ? fs.readdirSync(dir).filter((name) => name.startsWith(prefix)) : [];

@@ -5,11 +5,11 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { type FromKeeperThread, Keeper } from '../../src/engine/keeper.ts';
-import { KeeperLink } from '../../src/engine/keeper-link.ts';
+import { type Descriptors, KeeperLink } from '../../src/engine/keeper-link.ts';
 import { KeeperLoop } from '../../src/engine/keeper-loop.ts';
 import { type FromKeeper, packed, type ToKeeper, unpacked } from '../../src/engine/keeper-messages.ts';
 import { lockPool } from '../../src/engine/pool-lock.ts';
-import { runDirOf, unmountLazily } from '../../src/engine/run-dir.ts';
+import { makeRunDir, runDirOf, unmountLazily } from '../../src/engine/run-dir.ts';
 import { closeDescriptor } from '../../src/sys/libc.ts';
 import { mountFuse, openFuseDevice } from '../../src/sys/mount.ts';
 import { createSharedMemory } from '../../src/sys/shm.ts';
@@ -108,6 +108,47 @@ describe('the keeper of descriptors', () => {
     await keeper.stop();
     assert.throws(() => keeper.check(), /The keeper has failed: what nobody expects/);
     assert.deepEqual(keeper.held, []);
+  });
+
+  it('gives them back to the next engine when somebody has removed the lock file that they were named after', async () => {
+    const keeper = await Keeper.start(socket);
+    cleanup.defer('end the keeper', () => keeper.stop());
+    const poolDir = path.join(dir, 'pool');
+    fs.mkdirSync(poolDir);
+    const run = runDirOf(poolDir, dir);
+    makeRunDir(run);
+    const fds = [openFuseDevice(), createSharedMemory('first')] as const;
+    mountFuse(fds[0], run.mountDir);
+    cleanup.defer('unmount', () => unmountLazily(run.mountDir));
+    let descriptors: Descriptors | undefined = { fuseFd: fds[0], shmFd: fds[1] };
+    // Held open, so that no other file gets its number.
+    const removed: number[] = [];
+    for (let engines = 0; engines < 3; engines++) {
+      const lock = lockPool(poolDir);
+      const link = new KeeperLink(socket, { dir: poolDir, logBytes: 0, lock });
+      descriptors = engines === 0 ? descriptors : await link.adopt(run);
+      assert.ok(descriptors, `engine ${engines}`);
+      await link.keep(descriptors, run, () => undefined);
+      assert.ok(link.kept);
+      // All of them are killed.
+      link.stop();
+      for (const fd of [descriptors.fuseFd, descriptors.shmFd]) closeDescriptor(fd);
+      removed.push(fs.openSync(path.join(poolDir, 'engine.lock'), 'r'));
+      lock.release();
+      fs.rmSync(path.join(poolDir, 'engine.lock'));
+    }
+    await until('what they have is held once', () => keeper.held.length === 1);
+    // Another pool's supervisor that finds that note takes nothing, and has nothing dropped.
+    const other = path.join(dir, 'other');
+    fs.mkdirSync(other);
+    const otherRun = runDirOf(other, dir);
+    makeRunDir(otherRun);
+    fs.copyFileSync(run.keyFile, otherRun.keyFile);
+    const lock = lockPool(other);
+    assert.equal(await new KeeperLink(socket, { dir: other, logBytes: 0, lock }).adopt(otherRun), undefined);
+    assert.equal(keeper.held.length, 1);
+    lock.release();
+    for (const fd of removed) fs.closeSync(fd);
   });
 
   it('is believed to hold a copy when it has said so, not while it has yet to answer', async () => {
