@@ -26,8 +26,6 @@ export const UNNOTICED: Readonly<Record<string, string>> = {
     'where a scrub is: an older place costs a second look',
   'scrub.ts: yield* checkpointBits(state) is left out':
     'comes after damage to a file, which these histories do not have; the next checkpoint writes the bitmap as well',
-  'sync.ts: yield* checkpointBits(state) (2) is left out':
-    'comes where the undo log is full, which it is in none of these histories (test/core/full-log.test.ts)',
   'volumes.ts: yield* volume.gate.drain() is left out':
     'a write that is inside ends before the old end, and all that growing changes lies behind it',
 };
