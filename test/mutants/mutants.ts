@@ -195,13 +195,6 @@ const appendEach: Edit = {
   replace: 'const RUNS_PER_APPEND = Math.min(1, ENTRIES_MAX);',
 };
 
-/** As if all that a flush has to say were very much. */
-const muchToSay: Edit = {
-  file: 'flush.ts',
-  find: 'const RUNS_MAX = 64 * 1024;',
-  replace: 'const RUNS_MAX = 0;',
-};
-
 /** As when all that changes in a sync changes late. */
 const cleanInsideOnly: Edit = {
   file: 'sync.ts',
@@ -234,7 +227,6 @@ const lockLast: readonly Edit[] = [
 /** Of mutants that are found in the text (sites.ts): what makes small histories reach the place. */
 export const SMALLER: Readonly<Record<string, readonly Edit[]>> = {
   'flush.ts: yield* state.log.appendBits(entries) is not waited for': [appendEach],
-  'flush.ts: yield* flushVolume(state, volume) is left out': [muchToSay],
   'hydrate.ts: yield* flushVolume(state, volume) is left out': [cleanInsideOnly],
   'hydrate.ts: yield* flushCut(state, volume) is left out': [lockAtOnce],
   'leave.ts: yield* v.gate.drain() is left out': lockLast,
