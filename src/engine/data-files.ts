@@ -43,7 +43,7 @@ export function badDataFiles(poolDir: string, rows: CatalogRow[]): BadFile[] {
 }
 
 /** What is wrong with it, or null. */
-export function badDataFile(poolDir: string, row: VolumeRow): string | null {
+function badDataFile(poolDir: string, row: VolumeRow): string | null {
   const file = dataFile(row.file).path;
   const stat = fs.lstatSync(path.join(poolDir, file), { throwIfNoEntry: false });
   if (stat === undefined) return `its data file ${file} is missing`;

@@ -15,7 +15,7 @@ export function readPool(
   const stored = catalog.load();
   refuseOlderCatalog(poolDir, stored.rows);
   const badFiles = badDataFiles(poolDir, stored.rows);
-  const strays = strayFiles(poolDir, stored);
+  const strays = strayFiles(poolDir, stored, badFiles);
   const isNew = stored.rows.length === 0 && stored.damaged.length === 0;
   const { poolId: pool } = catalog;
   const memoryId = randomInt(1, 2 ** 32);

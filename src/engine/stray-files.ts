@@ -16,7 +16,7 @@ import { bitmapFile, isLaterFormat } from '../core/bitmap-file.ts';
 import type { BitmapRow, EngineRow, VolumeRow } from '../core/rows.ts';
 import { dataFile } from '../core/volume.ts';
 import type { StoredRows } from './catalog-file.ts';
-import { badDataFiles, DATA_FILE, isNewerData } from './data-files.ts';
+import { type BadFile, DATA_FILE, isNewerData } from './data-files.ts';
 import { missingRows } from './missing-rows.ts';
 import { BITMAP_FILE, type LaterGeneration, laterGenerations } from './older-catalog.ts';
 
@@ -55,19 +55,18 @@ export function compareFiles(poolDir: string, stored: StoredRows, nextId: number
 
 /** As far as rows and files tell. */
 export const isWholeTruth = (
-  poolDir: string,
   { rows, damaged }: StoredRows,
   { newer, later, missing }: FileComparison,
+  badFiles: readonly BadFile[],
 ): boolean =>
-  [damaged, newer, later, missing, missingRows(rows)].every((found) => found.length === 0) &&
-  badDataFiles(poolDir, rows).length === 0;
+  [damaged, newer, later, missing, badFiles, missingRows(rows)].every((found) => found.length === 0);
 
 /** Those that may be removed if bitmaps and undo log are found whole. */
-export function strayFiles(poolDir: string, stored: StoredRows): string[] {
+export function strayFiles(poolDir: string, stored: StoredRows, badFiles: readonly BadFile[]): string[] {
   const engine = stored.rows.find(({ table }) => table === 'engine')?.row as EngineRow | undefined;
   if (engine === undefined) return [];
   const compared = compareFiles(poolDir, stored, engine.nextId);
-  return isWholeTruth(poolDir, stored, compared) ? compared.strays : [];
+  return isWholeTruth(stored, compared, badFiles) ? compared.strays : [];
 }
 
 /** All files of a bitmap. */

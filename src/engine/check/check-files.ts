@@ -9,9 +9,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { PUT_CATALOG_BACK } from '../../core/recovery-log.ts';
 import { dataFile } from '../../core/volume.ts';
-import { badDataFile } from '../data-files.ts';
 import { Reserve } from '../reserve.ts';
-import { compareFiles, type FileComparison, isPoolFile } from '../stray-files.ts';
+import { type FileComparison, isPoolFile } from '../stray-files.ts';
 import { type Finding, finding, isGivenUp } from './findings.ts';
 import type { PoolImage } from './pool-image.ts';
 
@@ -33,9 +32,10 @@ export function fileFindings(image: PoolImage, isWhole: boolean): Finding[] {
 }
 
 function dataFindings(image: PoolImage): Finding[] {
+  const errors = new Map(image.badFiles.map(({ volume, error }) => [volume, error]));
   return [...image.volumes.values()].flatMap((v) => {
-    const error = badDataFile(image.dir, v);
-    if (error === null) return [];
+    const error = errors.get(v.id);
+    if (error === undefined) return [];
     const remedy = `Put the file back as it was, before an engine is started: those that read through others are lost then.`;
     return [finding(dataFile(v.file).path, `${v.name}: ${error}`, { volumes: image.withReaders(v), remedy })];
   });
@@ -64,7 +64,7 @@ function orphans(image: PoolImage, isWhole: boolean): Finding[] {
     : [];
   // Of a damaged row they may be, which is told already.
   if (image.nextId === undefined || image.stored.damaged.length > 0) return found;
-  const { strays, newer, later } = compareFiles(image.dir, image.stored, image.nextId);
+  const { strays, newer, later } = image.files;
   const left = (name: string): Finding => finding(name, UNNAMED, { remedy: UNSURE });
   return [
     ...found,

@@ -22,7 +22,7 @@ import {
 } from '../catalog-file.ts';
 import { FORMAT } from '../migrations.ts';
 import { lockPool } from '../pool-lock.ts';
-import { compareFiles, isWholeTruth } from '../stray-files.ts';
+import { isWholeTruth } from '../stray-files.ts';
 import { bitmapFileFindings } from './check-bitmaps.ts';
 import { fileFindings } from './check-files.ts';
 import { checkLog } from './check-log.ts';
@@ -136,17 +136,15 @@ function look(dir: string, progress: Progress, giveUpLog: boolean, wasWhole = tr
   }
 }
 
-const hasLaterBitmaps = ({ dir, stored, nextId = 1 }: PoolImage): boolean =>
-  compareFiles(dir, stored, nextId).later.length > 0;
+const hasLaterBitmaps = ({ files }: PoolImage): boolean => files.later.length > 0;
 
 /** With an older catalog what is there would be given up for what it names. */
 const untilPutBack = (f: Finding): Finding =>
   f.repair === null ? f : { ...f, repair: null, remedy: `Not before catalog.db is put back: ${f.remedy}` };
 
 function isWholeImage(image: PoolImage): boolean {
-  const { dir, stored, nextId, badBitmaps } = image;
-  if (!image.whole || badBitmaps.size > 0) return false;
-  return isWholeTruth(dir, stored, compareFiles(dir, stored, nextId!));
+  if (!image.whole || image.badBitmaps.size > 0) return false;
+  return isWholeTruth(image.stored, image.files, image.badFiles);
 }
 
 function formatNotes({ meta }: PoolImage): string[] {

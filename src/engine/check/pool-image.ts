@@ -1,7 +1,9 @@
 /** A pool's rows as they were found, and who reads through whom. Nothing here is trusted to be consistent. */
 import type { BitmapRow, EngineRow, EpochRow, MappingRow, VolumeRow } from '../../core/rows.ts';
 import type { PoolMeta, StoredRows } from '../catalog-file.ts';
+import { type BadFile, badDataFiles } from '../data-files.ts';
 import { missingRows } from '../missing-rows.ts';
+import { compareFiles, type FileComparison } from '../stray-files.ts';
 
 export class PoolImage {
   readonly dir: string;
@@ -21,6 +23,8 @@ export class PoolImage {
   readonly whole: boolean;
   /** Bitmap files that were found missing or damaged. */
   readonly badBitmaps = new Set<string>();
+  #files: FileComparison | undefined;
+  #badFiles: BadFile[] | undefined;
 
   constructor(dir: string, stored: StoredRows, meta: PoolMeta | undefined) {
     const readable = meta !== undefined;
@@ -41,6 +45,18 @@ export class PoolImage {
     this.nextId = this.engine?.nextId ?? (isNew ? 1 : undefined);
     const missing = missingRows(stored.rows.filter(({ table }) => table !== 'epoch'));
     this.whole = readable && stored.damaged.length === 0 && missing.length === 0 && this.nextId !== undefined;
+  }
+
+  /** Its files beside what the rows name. They are looked at once: a repair looks at another image. */
+  get files(): FileComparison {
+    this.#files ??= compareFiles(this.dir, this.stored, this.nextId ?? 1);
+    return this.#files;
+  }
+
+  /** Data files that are not what the rows say; looked at once. */
+  get badFiles(): BadFile[] {
+    this.#badFiles ??= badDataFiles(this.dir, this.stored.rows);
+    return this.#badFiles;
   }
 
   grains(volume: VolumeRow): number {
