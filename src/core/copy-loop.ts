@@ -81,7 +81,7 @@ function* copyOnce(state: State, mapping: Mapping, target: Volume, unflushed: nu
   }
   if (given.grains > 0) state.listener.mappingChanged(mapping.row.id);
   const goesOn = () => mapping.row.copyRate !== 0 && wanted(state, mapping);
-  yield* pace(state, given.bytes, () => mapping.row.copyRate, goesOn);
+  yield* pace(state, given.bytes, () => bytesPerSecond(mapping.row.copyRate), goesOn);
   return bytes;
 }
 

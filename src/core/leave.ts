@@ -290,7 +290,7 @@ export function* clean(
         yield* pace(
           state,
           given.bytes,
-          () => CLEAN_RATE,
+          () => bytesPerSecond(CLEAN_RATE),
           () => !state.closing,
         );
       if (since < FLUSH_BYTES) continue;

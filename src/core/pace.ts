@@ -1,6 +1,5 @@
-/** How copies keep to their rate: after each batch a sleep, as long as the batch takes at that rate. */
+/** How copies, and scrubs, keep to their rate: after each batch a sleep, as long as the batch takes at that rate. */
 import { op, type Plan } from './ops.ts';
-import { bytesPerSecond } from './rate.ts';
 import type { State } from './state.ts';
 
 /** The longest sleep in one go, so that a changed rate or state is seen soon. */
@@ -10,10 +9,10 @@ export const NAP_MS = 200;
 export function* pace(
   state: State,
   bytes: number,
-  copyRate: () => number,
+  bytesPerSecond: () => number,
   goesOn: () => boolean,
 ): Plan<void> {
   const started = state.clock.now();
-  const left = () => started + (bytes * 1000) / bytesPerSecond(copyRate()) - state.clock.now();
+  const left = () => started + (bytes * 1000) / bytesPerSecond() - state.clock.now();
   while (goesOn() && left() > 0) yield op.sleep(Math.max(1, Math.min(NAP_MS, Math.ceil(left()))));
 }

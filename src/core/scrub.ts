@@ -18,6 +18,7 @@ import { readBitmap } from './bitmap-file.ts';
 import { checkpointBits } from './checkpoint.ts';
 import { SLOT } from './log-record.ts';
 import { type Block, type DataRun, op, type Plan, type PoolFile } from './ops.ts';
+import { pace } from './pace.ts';
 import type { BitmapRow, ScrubRow } from './rows.ts';
 import { put, type State } from './state.ts';
 import type { Volume } from './volume.ts';
@@ -27,8 +28,6 @@ const PIECE_BYTES = 1024 * 1024;
 const LOOK_BYTES = 64 * 1024 * 1024 * 1024;
 /** How often its place becomes durable. */
 const SAVE_MS = 10_000;
-/** The longest sleep in one go, so that a stop is seen soon. */
-const NAP_MS = 200;
 /** While the host is at work, it takes so many times as long. */
 const YIELD = 4;
 const FINDINGS_MAX = 100;
@@ -242,15 +241,15 @@ function* lookForStray(state: State, volume: Volume, first: number, end: number)
 const hostIo = (state: State): number => state.counters.hostReads + state.counters.hostWrites;
 
 function* throttle(state: State, bytes: number, place: Place): Plan<void> {
-  const started = state.clock.now();
   const now = hostIo(state);
   const factor = now === place.hostIo ? 1 : YIELD;
   place.hostIo = now;
-  while (wanted(state)) {
-    const left = started + (bytes * 1000 * factor) / state.scrub!.bytesPerSecond - state.clock.now();
-    if (!(left > 0)) break;
-    yield op.sleep(Math.max(1, Math.min(NAP_MS, left)));
-  }
+  yield* pace(
+    state,
+    bytes * factor,
+    () => state.scrub!.bytesPerSecond,
+    () => wanted(state),
+  );
   if (state.clock.now() - place.savedAt < SAVE_MS) return;
   place.savedAt = state.clock.now();
   yield* saveScrub(state);
