@@ -12,7 +12,6 @@
  * The event loop of Node.js does not turn in this thread while `run` runs: nothing here may await, and nothing may be
  * printed except through a message.
  */
-import { statfsSync } from 'node:fs';
 import os from 'node:os';
 import process from 'node:process';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
@@ -28,12 +27,7 @@ import { MemoryPool } from './memory-pool.ts';
 import type { DataThreadStart, ToData, ToMain } from './messages.ts';
 import { Reserve } from './reserve.ts';
 import { RingDriver } from './ring-driver.ts';
-import { discards } from './space.ts';
-
-function freeBytes(poolDir: string): number {
-  const { bavail, bsize } = statfsSync(poolDir);
-  return bavail * bsize;
-}
+import { discards, freeBytes } from './space.ts';
 
 /** What the machine has, or the cgroup of this process may take of it. */
 function memoryBytes(): number {

@@ -22,6 +22,7 @@ import { dataFile, fileSize } from '../core/volume.ts';
 import { bytesWithoutSpace, type Range, rangesWithoutSpace } from '../sys/extents.ts';
 import { fallocate, fallocateBeside } from '../sys/libc.ts';
 import type { CatalogRow } from './messages.ts';
+import { freeBytes } from './space.ts';
 
 const PIECE_BYTES = 16 * 1024 * 1024;
 const KEEP_SIZE = 0x01;
@@ -120,7 +121,7 @@ export class OwnSpace {
       bytes: bytesWithoutSpace(fd, size, file),
       why: errnoName(errno),
     });
-    const fits = (bytes: number): boolean => bytes + leavesBytes <= this.freeBytes();
+    const fits = (bytes: number): boolean => bytes + leavesBytes <= freeBytes(this.poolDir);
     if (!fits(missing)) return short(ENOSPC);
     log.info('space is taken that a file has not got of its own', { file, bytes: missing });
     let mode = UNSHARE_RANGE | KEEP_SIZE;
@@ -136,11 +137,6 @@ export class OwnSpace {
     }
     const left = short(EOPNOTSUPP);
     return left.bytes === 0 ? null : left;
-  }
-
-  private freeBytes(): number {
-    const { bavail, bsize } = fs.statfsSync(this.poolDir);
-    return bavail * bsize;
   }
 
   private note(what: string, shortage: Shortage | null): void {

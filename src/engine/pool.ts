@@ -19,6 +19,7 @@ import { LOG_BYTES_MIN } from '../core/undo-log.ts';
 import { refuseLoneWal } from './catalog-file.ts';
 import { lockPool, type PoolLock } from './pool-lock.ts';
 import { checkFilesystem, checkMachine } from './requirements.ts';
+import { freeBytes } from './space.ts';
 
 const LOG_BYTES_DEFAULT = 256 * 1024 * 1024;
 const LOG_CHUNK_BYTES = 4 * 1024 * 1024;
@@ -135,11 +136,11 @@ function checkedLogBytes(dir: string, bytes: number): number {
       `A log of ${bytes} bytes was asked for. It must be a multiple of 4096, at least ${LOG_BYTES_MIN}.`,
     );
   }
-  const { bavail, bsize } = fs.statfsSync(dir);
-  if (bavail * bsize > bytes) return bytes;
+  const free = freeBytes(dir);
+  if (free > bytes) return bytes;
   throw new FlashCopyError(
     'OutOfSpace',
-    `The pool ${dir} needs ${bytes} bytes for its log, and ${bavail * bsize} are free. Free some, or give --log-size.`,
+    `The pool ${dir} needs ${bytes} bytes for its log, and ${free} are free. Free some, or give --log-size.`,
   );
 }
 

@@ -11,6 +11,8 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
+import { allocatedBytes } from '../sys/extents.ts';
+import { freeBytes } from './space.ts';
 
 export const RESERVE_BYTES = 16 * 1024 * 1024;
 const FREE_BYTES_MIN = 4 * RESERVE_BYTES;
@@ -30,13 +32,12 @@ export class Reserve {
   /** Whether all of its space is really there: a file cut short by a crash or by its own use is not. */
   present(): boolean {
     const stat = fs.statSync(this.file, { throwIfNoEntry: false });
-    return stat !== undefined && stat.size === RESERVE_BYTES && stat.blocks * 512 >= RESERVE_BYTES;
+    return stat !== undefined && stat.size === RESERVE_BYTES && allocatedBytes(stat) >= RESERVE_BYTES;
   }
 
   /** Whether it may take its space: never the last. */
   hasRoom(): boolean {
-    const { bavail, bsize } = fs.statfsSync(this.directory);
-    return bavail * bsize >= FREE_BYTES_MIN;
+    return freeBytes(this.directory) >= FREE_BYTES_MIN;
   }
 
   /** Gives a piece back. False: there was none to give. */

@@ -1,17 +1,15 @@
 /** How much of the pool's filesystem is taken: by one volume, by all, and whether that can go well. */
-import { statSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import { readdir, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { fullnessOf, sizeText } from '../base/fullness.ts';
+import { allocatedBytes } from '../sys/extents.ts';
 import { mounts } from '../sys/mount.ts';
-
-/** stat counts space in these, whatever the filesystem's blocks are. */
-const BLOCK_BYTES = 512;
 
 /** 0 for a file that is not there: a volume may be deleted while it is being looked at. */
 export async function allocatedBytesOf(file: string): Promise<number> {
   try {
-    return (await stat(file)).blocks * BLOCK_BYTES;
+    return allocatedBytes(await stat(file));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
     throw error;
@@ -22,6 +20,12 @@ export async function allocatedBytesOfAll(poolDir: string): Promise<number> {
   const dir = path.join(poolDir, 'volumes');
   const sizes = (await readdir(dir)).map((name) => allocatedBytesOf(path.join(dir, name)));
   return (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** On the spot, for those that cannot wait. */
+export function freeBytes(poolDir: string): number {
+  const { bavail, bsize } = statfsSync(poolDir);
+  return bavail * bsize;
 }
 
 export async function filesystemBytes(poolDir: string): Promise<{ totalBytes: number; freeBytes: number }> {

@@ -4,11 +4,10 @@
  *
  * So a thick file leaves something free, and what allocations under way have still to take counts as taken.
  */
-import { fstatSync, statfsSync } from 'node:fs';
+import { fstatSync } from 'node:fs';
 import { THICK_LEAVES_BYTES } from '../base/fullness.ts';
-
-/** stat counts space in these, whatever the filesystem's blocks are. */
-const BLOCK_BYTES = 512;
+import { allocatedBytes } from '../sys/extents.ts';
+import { freeBytes } from './space.ts';
 
 type Allocation = { fd: number; allocatedAtEnd: number };
 
@@ -22,11 +21,11 @@ export class ThickSpace {
 
   /** The file, which stays open until `end`, is about to take so many bytes more. Null: they are not there. */
   begin(fd: number, bytes: number): Allocation | null {
-    const { bavail, bsize } = statfsSync(this.poolDir);
-    let free = bavail * bsize - THICK_LEAVES_BYTES;
-    for (const other of this.underWay) free -= Math.max(0, other.allocatedAtEnd - allocatedBytes(other.fd));
+    let free = freeBytes(this.poolDir) - THICK_LEAVES_BYTES;
+    for (const other of this.underWay)
+      free -= Math.max(0, other.allocatedAtEnd - allocatedBytes(fstatSync(other.fd)));
     if (bytes > free) return null;
-    const allocation = { fd, allocatedAtEnd: allocatedBytes(fd) + bytes };
+    const allocation = { fd, allocatedAtEnd: allocatedBytes(fstatSync(fd)) + bytes };
     this.underWay.add(allocation);
     return allocation;
   }
@@ -35,5 +34,3 @@ export class ThickSpace {
     this.underWay.delete(allocation);
   }
 }
-
-const allocatedBytes = (fd: number): number => fstatSync(fd).blocks * BLOCK_BYTES;

@@ -17,11 +17,14 @@ const SHARED = 0x2000;
 /** ENOTTY and EOPNOTSUPP: filesystems in memory have no map. */
 const NO_MAP = [25, 95];
 
+/** What a file takes of its filesystem, by its stat. */
+export const allocatedBytes = ({ blocks }: { blocks: number }): number => blocks * BLOCK_BYTES;
+
 export type Range = { offset: number; length: number };
 
 /** Of its first `size` bytes. Without a map of the file: how much less it has than it should. */
 export function bytesWithoutSpace(fd: number, size: number, file: string): number {
-  if (!hasMap(fd, file)) return Math.max(0, size - fstatSync(fd).blocks * BLOCK_BYTES);
+  if (!hasMap(fd, file)) return Math.max(0, size - allocatedBytes(fstatSync(fd)));
   let bytes = 0;
   for (const { length } of rangesWithoutSpace(fd, size, file)) bytes += length;
   return bytes;
