@@ -2,12 +2,13 @@
  * Volumes whose data file is not what it must be: missing, short, or another one's (B1). What such a file lacks would be read
  * as zeros, and nobody could tell them from the volume's own; once something is written behind its end, it looks whole.
  *
+ *   - it shows nothing, nor does who reads through it, also where that comes to hang on it after it was found
  *   - nobody is given a grain out of it, and it is given none: not in the background, nor for who leaves the tree
  *   - it does not grow; it stays as it was found until it is put back and the next engine finds it whole: nothing is written to it,
  *     from the undo log neither, and nothing in it is emptied: it may be another volume's
  *   - it is not flushed, which would say nothing of the volume's own; so of its bits only those are made durable that were known to
  *     be before, and the others go on waiting
- *   - a volume that gets another file is a whole one; who keeps the old one for those that read from it has the mark too
+ *   - a volume that gets another file is a whole one; the mark stays with the old one, whoever keeps it for those that read from it
  *
  * One that is lost, with all that read through it (offline in the catalog), may have anything: it is never shown.
  */
@@ -48,9 +49,18 @@ export function checkFlush(volume: Volume): void {
  */
 export const mayRemove = (volume: Volume): boolean => volume.badFile === '';
 
-/** A child that holds everything reads nothing here. */
-export const lackingChildren = (volume: Volume): Volume[] =>
-  volume.children.filter((child) => child.held !== null && child.held.count < child.grains);
+/** One that holds everything reads nothing of its parent. */
+const isLacking = ({ held, grains }: Volume): boolean => held !== null && held.count < grains;
+
+export const lackingChildren = (volume: Volume): Volume[] => volume.children.filter(isLacking);
+
+/** Why nobody may see what the volume shows: its file is bad, or that of one that it reads through as the tree is now. */
+export function unreadable(volume: Volume): string {
+  for (let v = volume; ; v = v.parent) {
+    if (v.badFile !== '') return v === volume ? v.badFile : `it reads through ${v.name}: ${v.badFile}`;
+    if (!isLacking(v) || v.parent === null) return '';
+  }
+}
 
 /**
  * Whether nothing is lost by waiting for the file: nothing comes to it meanwhile. The volume lacks nothing, durably, or reads what
@@ -61,13 +71,6 @@ export function canWait(volume: Volume): boolean {
   return !needsLog && (volume.holdsDurably(0, volume.grains) || readsThroughBadFile(volume));
 }
 
-const isPending = ({ pending }: Volume, grain: number): boolean => pending.some((bits) => bits.get(grain));
+const readsThroughBadFile = ({ parent }: Volume): boolean => parent !== null && unreadable(parent) !== '';
 
-function readsThroughBadFile(volume: Volume): boolean {
-  for (let v = volume.parent; v !== null; v = v.parent) {
-    if (v.badFile !== '') return true;
-    // It is served, and written.
-    if (v.holds(0, v.grains)) return false;
-  }
-  return false;
-}
+const isPending = ({ pending }: Volume, grain: number): boolean => pending.some((bits) => bits.get(grain));

@@ -12,7 +12,6 @@
  */
 import type { EpochSeq, VolumeId } from '../base/brands.ts';
 import { assert } from '../base/errors.ts';
-import { mayRemove } from './bad-file.ts';
 import { bitmapFile } from './bitmap-file.ts';
 import { checkBitmapMemory, pagesOf } from './bitmap-memory.ts';
 import { flushCut, flushVolume } from './flush.ts';
@@ -223,9 +222,8 @@ function prepare(state: State, m: Member, cutAt: number, draft: Draft): Prepared
       target.children.push(before);
     }
     target.file = dataFile(m.file);
-    // What was damaged of it at the start, or its file, it has no more.
+    // What was damaged of it at the start it has no more.
     target.suspended = '';
-    target.badFile = '';
     setMended(state, target);
     target.unflushedCut = state.nextCut();
     target.sparse = targetRow.sparse;
@@ -292,7 +290,7 @@ function retireContent(state: State, m: Member, draft: Draft): Prepared {
     state.log.forget(target);
   };
   if (target.children.length === 0) {
-    if (mayRemove(target)) files.push(dataFile(target.row.file));
+    files.push(target.file);
     return { rows, files, apply: dropEpochs };
   }
   const ghost = retiredTwin(state, target);
@@ -316,6 +314,7 @@ function retiredTwin(state: State, target: Volume): Volume {
   const id = state.newId() as VolumeId;
   const row: VolumeRow = { ...target.row, id, name: `.retired-${id}`, retired: true };
   const twin = new Volume(row, state.runner, state.arena);
-  twin.badFile = target.badFile;
+  // The same object: what is found of the file while the commit is under way is said of it there.
+  twin.file = target.file;
   return twin;
 }

@@ -27,6 +27,8 @@ export class PoolFile {
   fd = -1;
   /** I/Os under way on this file: a driver does not close it meanwhile. */
   busy = 0;
+  /** What is wrong with it: found at the start, or by a scrub (bad-file.ts). Never in the catalog. */
+  damage = '';
   constructor(path: string) {
     this.path = path;
   }

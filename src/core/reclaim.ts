@@ -14,7 +14,7 @@ import { pruneEpochs } from './epochs.ts';
 import { leaveTree } from './leave.ts';
 import { op, type Plan, type PoolFile, type RowChange } from './ops.ts';
 import { drop, removeFiles, type State } from './state.ts';
-import { dataFile, type Volume } from './volume.ts';
+import type { Volume } from './volume.ts';
 
 /** After a failure (no space for a grain that has to move, say). */
 const RETRY_MS = 5000;
@@ -149,7 +149,7 @@ function* pieces({ held, grain, grains }: Volume): Generator<{ first: number; co
 
 function rowsOf(state: State, volume: Volume): { rows: RowChange[]; files: PoolFile[] } {
   const rows: RowChange[] = [drop('volume', volume.id)];
-  const files = mayRemove(volume) ? [dataFile(volume.row.file)] : [];
+  const files = [volume.file];
   const bitmaps = volume.epochs.map((e) => e.bitmap.id);
   if (volume.held !== null) bitmaps.push(volume.held.id);
   for (const e of volume.epochs) rows.push(drop('epoch', e.row.id));

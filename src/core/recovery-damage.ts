@@ -48,7 +48,7 @@ export class Damage {
   }
 
   file(volume: Volume, reason: string): void {
-    volume.badFile ||= reason;
+    volume.file.damage ||= reason;
   }
 
   tracking(volume: Volume, reason: string): void {

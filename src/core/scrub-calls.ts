@@ -41,10 +41,9 @@ export function* startScrub(state: State, bytesPerSecond: number, found: FoundBe
     const volume = volumeId === undefined ? undefined : state.volumes.get(volumeId);
     // Unless it has another file by now.
     if (volume === undefined || volume.file.path !== finding.file) continue;
-    volume.badFile ||= `${finding.file}: ${finding.what}`;
+    volume.file.damage ||= `${finding.file}: ${finding.what}`;
     // No flush will say that it has what it was filled with.
     state.log.unfill(volume);
-    suspend(volume, volume.badFile);
     bad.push(volume);
   }
   // All of them as they are now: a fill that is under way ends in a bad file, and is worth nothing there.
@@ -53,13 +52,6 @@ export function* startScrub(state: State, bytesPerSecond: number, found: FoundBe
   yield* saveScrub(state);
   startScrubLoop(state);
   return scrubInfo(state);
-}
-
-/** What its file lacks would be read as zeros, by those that read through it too. */
-function suspend(volume: Volume, reason: string): void {
-  if (volume.suspended !== '') return;
-  volume.suspended = reason;
-  for (const child of lackingChildren(volume)) suspend(child, `it reads through ${volume.name}: ${reason}`);
 }
 
 /** For good, as at a start: those that it reads from are served, and what it has to get from them would come to that file. */

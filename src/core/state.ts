@@ -232,6 +232,7 @@ export const drop = (table: string, key: number): RowChange => ({ table, key, ro
  */
 export function* removeFiles(state: State, files: readonly PoolFile[]): Plan<void> {
   for (const file of files) {
+    if (file.damage !== '') continue; // it may be another volume's
     try {
       yield op.remove(file);
     } catch (error) {

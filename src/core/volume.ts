@@ -15,6 +15,7 @@
  */
 import { FlashCopyError } from '../base/errors.ts';
 import { type Arena, VOLATILE_ID } from './arena.ts';
+import { unreadable } from './bad-file.ts';
 import { Bitmap } from './bitmap.ts';
 import { RangeLocks } from './locks.ts';
 import { type IoOp, op, type Plan, PoolFile, type Runner, Signal } from './ops.ts';
@@ -93,8 +94,6 @@ export class Volume {
   removed = false;
   /** Why this engine does not serve it, though nothing of it is lost: damage found at the start. Never in the catalog. */
   suspended = '';
-  /** What is wrong with its data file: found at the start, or by a scrub (bad-file.ts). Never in the catalog. */
-  badFile = '';
   /**
    * Why it was broken or taken offline, from that moment on: the catalog follows. Apart from the row, because other
    * changes of the row may be under way.
@@ -140,7 +139,11 @@ export class Volume {
   }
   /** Why there is no host I/O; '': there is. */
   get offline(): string {
-    return this.row.offline || this.broken || this.suspended;
+    return this.row.offline || this.broken || this.suspended || unreadable(this);
+  }
+  /** What is wrong with its data file. */
+  get badFile(): string {
+    return this.file.damage;
   }
   get open(): Epoch | null {
     const last = this.epochs.at(-1);

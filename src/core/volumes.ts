@@ -302,7 +302,7 @@ function* grow(state: State, volume: Volume, size: number): Plan<void> {
     throw new FlashCopyError('VolumeNotFound', `${volume.name} was deleted before it could grow`);
   if (size === volume.row.size) return;
   // What was found damaged stays as it was found (B1): a short file would not be one any more.
-  if (volume.suspended !== '') volume.checkOnline();
+  if (volume.suspended !== '' || volume.badFile !== '') volume.checkOnline();
   if (size < volume.row.size)
     throw new FlashCopyError(
       'InvalidArgument',

@@ -3,7 +3,10 @@
  * them, nor after the next start; and where the file is put back, all of it is there.
  */
 import assert from 'node:assert/strict';
+import type { Plan, RowChange } from '../../src/core/ops.ts';
+import type { Volume } from '../../src/core/volume.ts';
 import { BLOCK, SimFile } from '../sim/sim-file.ts';
+import type { SimWorld } from '../sim/sim-world.ts';
 import { SmallPool } from '../sim/small-pool.ts';
 
 const SEEDS = 12;
@@ -34,10 +37,15 @@ class DamagedPool extends SmallPool {
   }
 
   scrubFindsShort(name: string): void {
-    const { id, file } = this.found(name);
-    this.cutShort(file.path);
+    const volume = this.found(name);
+    this.cutShort(volume.file.path);
+    this.world.run('scrub', this.scrubbing(volume));
+  }
+
+  /** A scrub that has found the file of this volume short. */
+  scrubbing({ id, name, file }: Volume) {
     const finding = { volume: name, file: file.path, offset: null, what: 'its data file is short' };
-    this.world.run('scrub', this.world.core.startScrub(0, [{ volumeId: id, ...finding }]));
+    return this.world.core.startScrub(0, [{ volumeId: id, ...finding }]);
   }
 
   /** One engine ends, and the next one begins. */
@@ -309,5 +317,99 @@ describe('Two copies whose data files a scrub finds to be of other volumes', () 
       for (const name of ['a', 'b']) assert.notEqual(made.found(name).offline, '', `${name}, seed ${seed}`);
     }
     assert.ok(tried > SEEDS);
+  });
+});
+
+describe('A volume whose data file a scrub finds short while the commit is under way', () => {
+  /** `asked` is something to do with `v`; `changes`: whether a commit is the one. */
+  function foundBesideCommit(
+    made: DamagedPool,
+    changes: (change: RowChange) => boolean,
+    asked: (core: SimWorld['core']) => Plan<unknown>,
+  ): string {
+    const { core, runner, disk } = made.world;
+    const v = made.found('v');
+    const { path } = v.file;
+    made.cutShort(path);
+    runner.call('asked', asked(core), () => {});
+    runner.runUntil(() => disk.nextCommit?.some(changes) === true);
+    runner.call('scrub', made.scrubbing(v), () => {});
+    runner.runUntilAnswered();
+    return path;
+  }
+
+  const isOfMapping = ({ table }: RowChange): boolean => table === 'mapping';
+
+  it('that gives it another one gives its snapshot no zeros, and leaves the file as it was found', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      made.map('m', 'x', 'v');
+      const path = foundBesideCommit(made, isOfMapping, (core) => core.startMappings(['m']));
+      made.shows('v', all(7));
+      made.world.runner.runFor(LONG_MS);
+      made.reopen();
+      assert.match(made.found('s').offline, /it reads through/, `seed ${seed}`);
+      made.putBack(path);
+      made.shows('s', all(1));
+      made.shows('v', all(7));
+    }
+  });
+
+  it('that gives it another one, or removes it, leaves the file as it was found: it may be of another volume', () => {
+    for (let seed = 1; seed <= 2 * SEEDS; seed++) {
+      const made = new DamagedPool(seed);
+      made.volume('v', GRAINS, 1);
+      made.volume('x', GRAINS, 7);
+      made.map('m', 'x', 'v');
+      const { id } = made.found('v');
+      const isGone = ({ table, key, row }: RowChange) => table === 'volume' && key === id && row === null;
+      const path =
+        seed % 2 === 0
+          ? foundBesideCommit(made, isOfMapping, (core) => core.startMappings(['m']))
+          : foundBesideCommit(made, isGone, (core) => core.deleteVolume('v'));
+      made.world.runner.runFor(LONG_MS);
+      assert.ok(made.world.disk.files.has(path), `seed ${seed}`);
+    }
+  });
+
+  it('of its snapshot shows no zeros there', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      const request = { name: 'late', source: 'v', copyRate: 0 };
+      const path = foundBesideCommit(made, isOfMapping, (core) => core.createSnapshots([request]));
+      for (const name of ['s', 'late'])
+        assert.match(made.found(name).offline, /reads through v/, `seed ${seed}`);
+      made.putBack(path);
+      made.shows('late', except(1, 0, 2));
+    }
+  });
+
+  it('of a sync from it shows no zeros in the target, which had everything before', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      made.clone('c', 'v');
+      made.copyAll('c');
+      made.write('v', GRAINS - 1, 3);
+      made.emptyLog();
+      const path = foundBesideCommit(made, isOfMapping, (core) => core.syncMapping('c'));
+      assert.match(made.found('c').offline, /it reads through v/, `seed ${seed}`);
+      made.putBack(path);
+      made.shows('c', except(1, 0, 2).with(GRAINS - 1, 3));
+    }
+  });
+
+  it('of the end of a whole copy shows no zeros in an older one, which reads from there instead', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      made.clone('c', 'v');
+      made.copyAll('c');
+      made.emptyLog();
+      const { id } = made.found('s');
+      const hangsAnew = ({ table, key }: RowChange) => table === 'volume' && key === id;
+      const path = foundBesideCommit(made, hangsAnew, (core) => core.deleteVolume('c'));
+      assert.match(made.found('s').offline, /it reads through v/, `seed ${seed}`);
+      made.putBack(path);
+      made.shows('s', all(1));
+    }
   });
 });
