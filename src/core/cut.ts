@@ -16,7 +16,7 @@ import { bitmapFile } from './bitmap-file.ts';
 import { checkBitmapMemory, pagesOf } from './bitmap-memory.ts';
 import { flushCut, flushVolume } from './flush.ts';
 import type { RangeLock } from './locks.ts';
-import { loseCuts, setMended, setOffline } from './offline.ts';
+import { loseCuts, loseNewReaders, setMended, setOffline } from './offline.ts';
 import { op, type Plan, type PoolFile, type RowChange, Signal } from './ops.ts';
 import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
 import { drop, put, removeFiles, type State } from './state.ts';
@@ -125,8 +125,11 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<boole
       p.apply();
       files.push(...p.files);
     }
-    // Its flush has failed beside the commit.
-    for (const source of sources) if (source.unflushed) loseCuts(state, source);
+    // Its flush has failed beside the commit, or that of one that it reads through.
+    for (const source of sources) {
+      if (source.unflushed) loseCuts(state, source);
+      loseNewReaders(state, source);
+    }
   } finally {
     for (const [v, lock] of locks) v.locks.give(lock);
     for (const source of sources) source.adopting--;

@@ -114,6 +114,16 @@ describe('A flush that fails while the mapping of its volume', () => {
   });
 });
 
+/** `c` gets some grains, and they are not flushed. */
+function copyThree(pool: SmallPool): void {
+  const { core, disk, runner } = pool.world;
+  const c = pool.found('c');
+  disk.slowFlushes.add(c.file.path);
+  pool.world.run('rate', core.setCopyRate('c', 1));
+  runner.runUntil(() => c.held!.count >= 3);
+  pool.world.run('rate', core.setCopyRate('c', 0));
+}
+
 /** The copy `l` leaves the tree, or its place there, and its reader `s` comes to hang on `c`. That has grains which the power would take, or null. */
 function aboutToHang(seed: number, how: 'deleted' | 'synced'): SmallPool | null {
   const pool = new SmallPool(seed);
@@ -128,11 +138,8 @@ function aboutToHang(seed: number, how: 'deleted' | 'synced'): SmallPool | null 
   if (how === 'synced') pool.clone('c', 'v');
   pool.emptyLog();
   pool.awaitCheckpoint();
+  copyThree(pool);
   const c = pool.found('c');
-  pool.world.disk.slowFlushes.add(c.file.path);
-  pool.world.run('rate', core.setCopyRate('c', 1));
-  runner.runUntil(() => c.held!.count >= 3);
-  pool.world.run('rate', core.setCopyRate('c', 0));
   const plan: Plan<unknown> = how === 'deleted' ? core.deleteVolume('l') : core.syncMapping('l');
   runner.call(how, plan, () => {});
   return c.pending.length > 0 ? pool : null;
@@ -179,6 +186,32 @@ describe('A flush that fails while others come to read from that volume', () => 
       }
       assert.ok(tried > STEPS / 4, `${tried} of ${STEPS}`);
     });
+
+  it('takes those along that are cut of one that needs what it had not made durable', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= STEPS; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, runner } = pool.world;
+      pool.volume('v', GRAINS, 1);
+      pool.clone('c', 'v');
+      pool.clone('t', 'c');
+      pool.emptyLog();
+      copyThree(pool);
+      const c = pool.found('c');
+      runner.call('cut', core.createSnapshots([{ name: 's', source: 't', copyRate: 0 }]), () => {});
+      runner.runUntil(() => isHanging(pool, pool.found('t')));
+      if (c.pending.length === 0) continue;
+      tried++;
+      flushFailed(core['state'], c, new Error('EIO'));
+      runner.runFor(2000);
+      for (let grain = 0; grain < GRAINS; grain++) pool.write('v', grain, 2);
+      pool.flush('v');
+      pool.emptyLog();
+      loseAll(pool);
+      if (pool.found('s').offline === '') assertShows1(pool, `seed ${seed}`);
+    }
+    assert.ok(tried > STEPS / 4, `${tried} of ${STEPS}`);
+  });
 
   for (const how of ['deleted', 'synced'] as const)
     it(`has them given first what they need, where a copy between is still being ${how}`, () => {
