@@ -27,6 +27,8 @@ const LOOK_BYTES = 64 * 1024 * 1024 * 1024;
 /** Under way together: enough that scattered grains keep a disk busy. */
 const PIECES_MAX = 64;
 const BYTES_MAX = 4 * PIECE_BYTES;
+/** Then everything else has its turn: holes may be given without any I/O that has to be waited for. */
+const PIECES_IN_ONE_GO = 512;
 
 export type Piece = { first: number; end: number };
 
@@ -64,7 +66,8 @@ export function* hydratePieces(
   let bytes = 0;
   let failure: unknown = null;
   const ended = new Signal();
-  for (let asked = 0; asked < budget; ) {
+  for (let asked = 0, n = 1; asked < budget; n++) {
+    if (n % PIECES_IN_ONE_GO === 0) yield op.sleep(1);
     while (pieces > 0 && (pieces >= PIECES_MAX || bytes >= BYTES_MAX)) yield ended;
     if (failure !== null) break;
     const piece = yield* next();

@@ -83,6 +83,8 @@ export class SimDisk implements Driver {
   readonly flushes = new Map<string, number>();
   /** Sometimes call a hole data, as a filesystem may. */
   vagueExtents = true;
+  /** Holes are looked for at once, as the engine does it. */
+  looksAtOnce = false;
   /** Called before something takes effect that no loss of power can take back. */
   beforeDurable: () => void = () => {};
 
@@ -153,7 +155,8 @@ export class SimDisk implements Driver {
       pending.fails = fault.errno;
       pending.parts = [[0, Math.ceil(io.length / BLOCK / 2)]];
     }
-    this.timeline.add(endAt, { pending, part: null });
+    if (io.kind === 'extents' && this.looksAtOnce) this.end(pending);
+    else this.timeline.add(endAt, { pending, part: null });
   }
 
   private planParts(pending: Pending, endAt: number): void {
@@ -217,6 +220,11 @@ export class SimDisk implements Driver {
       this.happen(pending, part);
       return true;
     }
+    this.end(pending);
+    return true;
+  }
+
+  private end(pending: Pending): void {
     // The parts that fall on the moment of the end were queued behind it.
     for (const late of [...pending.parts]) this.happen(pending, late);
     if (pending.fails > 0) pending.result = -pending.fails;
@@ -224,7 +232,6 @@ export class SimDisk implements Driver {
     pending.change.endedAt = this.order++;
     this.underWay.delete(pending);
     pending.runner.complete(pending.io, pending.result);
-    return true;
   }
 
   private happen(pending: Pending, part: [number, number]): void {
