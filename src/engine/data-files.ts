@@ -18,16 +18,31 @@ export type BadFile = { volume: number; error: string };
 
 export const DATA_FILE = /^volumes\/(\d+)\.data$/;
 
+const CHUNK_BYTES = 1024 * 1024;
+
 /** Whether it is a data file that holds data, and has a number from there on. */
 export function isNewerData(poolDir: string, file: string, nextId: number): boolean {
   const number = DATA_FILE.exec(file)?.[1];
   return number !== undefined && Number(number) >= nextId && holdsData(path.join(poolDir, file));
 }
 
+/**
+ * Zeros are none. Space that was allocated and never written is data to the kernel as soon as somebody has read it, and a copy
+ * of it may have them really. Bytes that cannot be read are: somebody has written them.
+ */
 function holdsData(file: string): boolean {
   const fd = fs.openSync(file, 'r');
   try {
-    return seek(fd, 0, SEEK_DATA, file) >= 0;
+    const [bytes, zeros] = [Buffer.alloc(CHUNK_BYTES), Buffer.alloc(CHUNK_BYTES)];
+    for (let at = seek(fd, 0, SEEK_DATA, file); at >= 0; at = seek(fd, at, SEEK_DATA, file)) {
+      const length = fs.readSync(fd, bytes, 0, CHUNK_BYTES, at);
+      if (bytes.compare(zeros, 0, length, 0, length) !== 0) return true;
+      at += length;
+    }
+    return false;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EIO') throw error;
+    return true;
   } finally {
     fs.closeSync(fd);
   }

@@ -2,8 +2,8 @@
  * A catalog that is older than the files of its pool: a copy that was put back, or one that has lost its WAL. It would show other
  * content than there is, and what it does not name would be taken for nobody's. So the pool is refused.
  *
- *   data      is written to a file only after the commit that made it a volume's: one whose number was never given out has none.
- *             A catalog without a row has given out none
+ *   data      is written to a file only after the commit that made it a volume's: one whose number was never given out has none,
+ *             but zeros. A catalog without a row has given out none
  *   bitmaps   a generation is written when the one before is in the catalog, and that goes when the new one is. So beside
  *             the one that the catalog names there may be the next, and none but the next; and where it is gone, there is no later one
  *
