@@ -15,7 +15,7 @@ import { firstSegment, readContent, resolve, type Segment } from './content.ts';
 import { flushCut, flushVolume } from './flush.ts';
 import type { RangeLock } from './locks.ts';
 import { notFlushedAgain } from './offline.ts';
-import { op, type Plan, Signal } from './ops.ts';
+import { op, type Plan, type PoolFile, Signal } from './ops.ts';
 import type { State } from './state.ts';
 import type { Volume } from './volume.ts';
 
@@ -23,6 +23,8 @@ import type { Volume } from './volume.ts';
 export const PIECE_BYTES = 1024 * 1024;
 /** The most that is looked at for holes at once. */
 const LOOK_BYTES = 64 * 1024 * 1024 * 1024;
+/** The most that is emptied at once: each extent takes the filesystem its time, and hosts wait for the lock. */
+const PUNCH_BYTES = 64 * 1024 * 1024;
 
 /** Under way together: enough that scattered grains keep a disk busy. */
 const PIECES_MAX = 64;
@@ -47,7 +49,8 @@ export function* nextPiece(volume: Volume, from: number, limit: number): Plan<Pi
   const end = held.nextSet(first, Math.min(limit, first + LOOK_BYTES / grain));
   const segment = firstSegment(volume, first, end);
   const hole = yield* holeLength(segment, grain);
-  const grains = hole > 0 ? hole : Math.min(segment.count, PIECE_BYTES / grain);
+  const grains =
+    hole > 0 ? yield* emptied(volume, first, hole) : Math.min(segment.count, PIECE_BYTES / grain);
   return { first, end: first + grains };
 }
 
@@ -110,14 +113,25 @@ export function* giveRange(state: State, volume: Volume, bits: Bitmap): Plan<voi
 /** Whole grains from the segment's start on that are a hole in its owner's file. */
 function* holeLength(segment: Segment, grain: number): Plan<number> {
   if (segment.slot >= 0) return 0;
-  const look = op.extents(segment.owner.file, segment.first * grain, segment.count * grain);
+  return yield* holeIn(segment.owner.file, segment.first, segment.count, grain);
+}
+
+function* holeIn(file: PoolFile, first: number, count: number, grain: number): Plan<number> {
+  const look = op.extents(file, first * grain, count * grain);
   try {
     yield look;
   } catch {
     return 0; // The owner went away; whoever copies looks for the content again.
   }
   const run = look.runs![0]!;
-  return run.hole ? Math.floor(Math.min(run.length, segment.count * grain) / grain) : 0;
+  return run.hole ? Math.floor(Math.min(run.length, count * grain) / grain) : 0;
+}
+
+/** Of grains that are to be a hole of the volume's: as many as are one in its file, or as can be made one at once. */
+function* emptied(volume: Volume, first: number, count: number): Plan<number> {
+  if (volume.sparse) return count;
+  const empty = yield* holeIn(volume.file, first, count, volume.grain);
+  return Math.max(empty, Math.min(count, PUNCH_BYTES / volume.grain));
 }
 
 /** Give the volume what it lacks of grains [first, end). */
@@ -182,7 +196,9 @@ export const isForLater = (error: unknown): boolean =>
   error instanceof FlashCopyError && error.code === 'Unavailable';
 
 function* makeHole(volume: Volume, first: number, count: number): Plan<void> {
-  if (!volume.sparse) yield volume.zero(first * volume.grain, count * volume.grain);
+  const { file, grain, sparse } = volume;
+  if (sparse || (yield* holeIn(file, first, count, grain)) === count) return;
+  yield volume.zero(first * grain, count * grain);
 }
 
 function* copyGrains(state: State, volume: Volume, first: number, count: number): Plan<void> {
