@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import protobuf from 'protobufjs';
-import { run } from '../support/commands.ts';
+import { go } from '../support/go.ts';
 
 const MODULE = 'github.com/container-storage-interface/spec@v1.12.0';
 const ours = path.resolve(import.meta.dirname, '../../proto/csi/v1/csi.proto');
@@ -20,7 +20,7 @@ function definitionsOf(file: string): { json: protobuf.INamespace; imports: stri
 describe('The CSI wire contract', () => {
   it('is that of the specification 1.12.0, to the last option', async () => {
     const env = { GOFLAGS: '-mod=mod' };
-    const told = await run('go', ['mod', 'download', '-json', MODULE], { env, timeoutMs: 100_000 });
+    const told = await go(['mod', 'download', '-json', MODULE], { env, timeoutMs: 100_000 });
     const { Dir: directory } = JSON.parse(told) as { Dir: string };
     const theirs = definitionsOf(path.join(directory, 'csi.proto'));
     const found = definitionsOf(ours);

@@ -3,7 +3,8 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { attempt, run } from './commands.ts';
+import { attempt } from './commands.ts';
+import { go } from './go.ts';
 
 const VERSION = 'v5.5.0';
 const MODULE = `github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity@${VERSION}`;
@@ -15,13 +16,8 @@ const cache = path.resolve(import.meta.dirname, `../../node_modules/.cache/csi-s
 export async function buildCsiSanity(): Promise<string> {
   const program = path.join(cache, 'csi-sanity');
   if (existsSync(program)) return program;
-  const go = await attempt('go', ['version']).catch(() => undefined);
-  if (go?.status !== 0)
-    throw new Error(
-      'csi-sanity is built with Go, which is not here: apt-get install golang-go (1.24 or later)',
-    );
   mkdirSync(cache, { recursive: true });
-  await run('go', ['install', MODULE], { env: { GOBIN: cache, GOFLAGS: '-mod=mod' }, timeoutMs: BUILD_MS });
+  await go(['install', MODULE], { env: { GOBIN: cache, GOFLAGS: '-mod=mod' }, timeoutMs: BUILD_MS });
   return program;
 }
 

@@ -6,7 +6,7 @@ import { symlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { cached, contentKey } from '../../support/cache.ts';
-import { attempt, run } from '../../support/commands.ts';
+import { go, goVersion } from '../../support/go.ts';
 
 const MODULE = path.resolve(import.meta.dirname, '../tools');
 const BUILD_MS = 40 * 60_000;
@@ -29,10 +29,8 @@ const PACKAGES = [
 
 /** The directory that has them. */
 export async function buildBinaries(): Promise<string> {
-  const { stdout: go } = await attempt('go', ['version']).catch(() => ({ stdout: '' }));
-  if (go === '')
-    throw new Error('Kubernetes is built from its sources: install Go 1.26 or later (go.dev/dl)');
-  return cached('kubernetes', contentKey(['test/cluster/tools'], [go]), async (target) => {
+  const version = await goVersion();
+  return cached('kubernetes', contentKey(['test/cluster/tools'], [version]), async (target) => {
     console.error('Building Kubernetes from its sources: some minutes, once');
     await build(`${target}/`);
     for (const name of HYPERKUBE) symlinkSync('hyperkube', path.join(target, name));
@@ -48,24 +46,24 @@ async function build(target: string): Promise<void> {
     ([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`,
   );
   const options = ['-trimpath', '-buildvcs=false', '-ldflags', ['-s -w', ...flags].join(' ')];
-  await go(['build', ...options, '-o', target, ...PACKAGES]);
+  await goHere(['build', ...options, '-o', target, ...PACKAGES]);
 }
 
 /** Where the module cache has its sources. */
 export async function sourcesOf(module: string): Promise<string> {
-  await go(['mod', 'download', module]);
-  return go(['list', '-m', '-f', '{{.Dir}}', module]);
+  await goHere(['mod', 'download', module]);
+  return goHere(['list', '-m', '-f', '{{.Dir}}', module]);
 }
 
 /** Of a module that nothing here is built from: 'path@version'. */
 export async function foreignSources(module: string): Promise<string> {
-  const found = await run('go', ['mod', 'download', '-json', module], { cwd: os.tmpdir() });
+  const found = await go(['mod', 'download', '-json', module], { cwd: os.tmpdir() });
   return (JSON.parse(found) as { Dir: string }).Dir;
 }
 
-const versionOf = (module: string): Promise<string> => go(['list', '-m', '-f', '{{.Version}}', module]);
+const versionOf = (module: string): Promise<string> => goHere(['list', '-m', '-f', '{{.Version}}', module]);
 
-async function go(args: readonly string[]): Promise<string> {
-  const output = await run('go', args, { cwd: MODULE, env: { CGO_ENABLED: '0' }, timeoutMs: BUILD_MS });
+async function goHere(args: readonly string[]): Promise<string> {
+  const output = await go(args, { cwd: MODULE, env: { CGO_ENABLED: '0' }, timeoutMs: BUILD_MS });
   return output.trim();
 }

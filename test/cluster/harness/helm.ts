@@ -1,16 +1,14 @@
 /** Helm, built from its sources, by the same Go module as the cluster's programs. */
 import path from 'node:path';
 import { cached, contentKey } from '../../support/cache.ts';
-import { attempt, run } from '../../support/commands.ts';
+import { go, goVersion } from '../../support/go.ts';
 
 const MODULE = path.resolve(import.meta.dirname, '../tools');
 const BUILD_MS = 20 * 60_000;
 
 /** The path of the program. */
 export async function buildHelm(): Promise<string> {
-  const { stdout: go } = await attempt('go', ['version']).catch(() => ({ stdout: '' }));
-  if (go === '') throw new Error('Helm is built from its sources: install Go 1.26 or later (go.dev/dl)');
-  const key = contentKey(['test/cluster/tools/go.mod', 'test/cluster/tools/go.sum'], [go]);
+  const key = contentKey(['test/cluster/tools/go.mod', 'test/cluster/tools/go.sum'], [await goVersion()]);
   return cached('helm', key, async (target) => {
     console.error('Building helm from its sources: two minutes, once');
     const args = [
@@ -22,6 +20,6 @@ export async function buildHelm(): Promise<string> {
       target,
       'helm.sh/helm/v4/cmd/helm',
     ];
-    await run('go', args, { cwd: MODULE, env: { CGO_ENABLED: '0' }, timeoutMs: BUILD_MS });
+    await go(args, { cwd: MODULE, env: { CGO_ENABLED: '0' }, timeoutMs: BUILD_MS });
   });
 }
