@@ -143,11 +143,10 @@ function checkIsWished(wish: Wish, info: VolumeInfo): void {
 
 async function createEmpty(places: Places, wish: Wish, unanswered: Unanswered): Promise<Found> {
   const sizeBytes = sizeFor(wish.range, wish.leastBytes, SIZE_DEFAULT);
+  const { allowed } = wish;
   const { provisioning = 'thin', grainBytes, cowFailure } = wish.parameters;
-  const allowed = await inOrder(places, wish, unanswered.get(wish.name));
-  return placed(places.engines, { allowed, sizeBytes, provisioning }, async (candidate) => {
+  const make = async (candidate: Candidate): Promise<Found> => {
     unanswered.set(wish.name, candidate.node);
-    const answered = () => unanswered.delete(wish.name);
     try {
       const volume = await made(wish, candidate, (labels) =>
         candidate.engine.createVolume({
@@ -159,25 +158,42 @@ async function createEmpty(places: Places, wish: Wish, unanswered: Unanswered): 
           ...(cowFailure && { cowFailure }),
         }),
       );
-      answered();
+      unanswered.delete(wish.name);
       return volume;
     } catch (error) {
-      if (!(error instanceof FlashCopyError && error.code === 'Unavailable')) answered();
+      if (!mayHaveTakenEffect(error)) unanswered.delete(wish.name);
       throw error;
     }
-  });
+  };
+  const silent = await silentOf(places, wish, unanswered);
+  return (
+    (silent && (await unlessFull(make(silent)))) ??
+    placed(places.engines, { allowed, sizeBytes, provisioning }, make)
+  );
 }
 
-/** The nodes to be tried, first of all the one that may be making the volume. */
-async function inOrder(
-  places: Places,
-  { allowed }: Wish,
-  silent: string | undefined,
-): Promise<string[] | undefined> {
-  if (silent === undefined) return allowed;
-  const nodes = allowed ?? (await places.engines.nodes());
-  return nodes.includes(silent) ? [...new Set([silent, ...nodes])] : allowed;
+/** Also an answer that nobody foresaw is none. */
+const mayHaveTakenEffect = (error: unknown): boolean =>
+  !(error instanceof FlashCopyError) || error.code === 'Unavailable' || error.code === 'Internal';
+
+/** The node that may be making the volume, whatever space it has: the volume may have taken that. */
+async function silentOf(
+  { engines }: Places,
+  wish: Wish,
+  unanswered: Unanswered,
+): Promise<Candidate | undefined> {
+  const node = unanswered.get(wish.name);
+  if (node === undefined || !(wish.allowed ?? (await engines.nodes())).includes(node)) return undefined;
+  const engine = engines.engineOf(node);
+  return engine && { node, engine, pool: await engine.pool() };
 }
+
+/** Undefined: the node has no space for it. */
+const unlessFull = (volume: Promise<Found>): Promise<Found | undefined> =>
+  volume.catch((error: unknown) => {
+    if (error instanceof FlashCopyError && error.code === 'OutOfSpace') return undefined;
+    throw error;
+  });
 
 async function createCopy(places: Places, wish: Wish, { kind, id }: Source): Promise<Found> {
   const source = await places.get(kind, id);

@@ -11,6 +11,8 @@ import { FakeEngine } from '../support/fake-engine.ts';
 
 class Node extends FakeEngine {
   isAway = false;
+  /** Only when it is asked what space it has, and once. */
+  isPoolAway = false;
   /** What becomes of the next volume: it is made and not told, or is being made while nobody answers. */
   next: 'told' | 'made' | 'begun' = 'told';
   freeBytes = 2 ** 40;
@@ -30,7 +32,9 @@ class Node extends FakeEngine {
   }
 
   override async pool(): Promise<PoolInfo> {
-    if (this.isAway) throw away();
+    const isAway = this.isAway || this.isPoolAway;
+    this.isPoolAway = false;
+    if (isAway) throw away();
     return { ...(await super.pool()), freeBytes: this.freeBytes };
   }
 }
@@ -41,16 +45,16 @@ const away = () =>
 describe('A node that goes away in the midst of making a volume', () => {
   let nodes: Record<'n1' | 'n2', Node>;
   let engines: Map<string, EngineApi>;
-  let create: () => Promise<string>;
+  let create: (parameters?: Record<string, string>) => Promise<string>;
 
   beforeEach(() => {
     nodes = { n1: new Node(), n2: new Node() };
     nodes.n1.freeBytes += 1; // so it is the one that is asked
     engines = new Map(Object.entries(nodes));
     const controller = controllerService(new Places(new FixedEngines(engines)));
-    create = async () => {
+    create = async (parameters = {}) => {
       const asked = {
-        ...{ name: 'volume', parameters: {}, mutableParameters: {}, secrets: {}, volumeContentSource: null },
+        ...{ name: 'volume', parameters, mutableParameters: {}, secrets: {}, volumeContentSource: null },
         volumeCapabilities: [{ accessMode: { mode: 'SINGLE_NODE_WRITER' }, block: {} }],
       };
       const { volume } = await controller.CreateVolume(
@@ -76,6 +80,24 @@ describe('A node that goes away in the midst of making a volume', () => {
     nodes.n1.next = 'begun';
     await refused('Unavailable', create());
     nodes.n1.freeBytes = 2 ** 39;
+    assert.equal(await create(), 'n1');
+    assert.deepEqual(await made(), [1, 0]);
+  });
+
+  it('is asked again where the volume in the making has taken the space that it needs', async () => {
+    const thick = { provisioning: 'thick' };
+    nodes.n1.next = 'begun';
+    await refused('Unavailable', create(thick));
+    nodes.n1.freeBytes = 2 ** 30;
+    assert.equal(await create(thick), 'n1');
+    assert.deepEqual(await made(), [1, 0]);
+  });
+
+  it('is waited for, and no other one is asked, where it does not say what space it has', async () => {
+    nodes.n1.next = 'begun';
+    await refused('Unavailable', create());
+    nodes.n1.isPoolAway = true;
+    await refused('Unavailable', create());
     assert.equal(await create(), 'n1');
     assert.deepEqual(await made(), [1, 0]);
   });
