@@ -4,7 +4,7 @@
  *   1. take the bits that are pending now (their data writes have ended)
  *   2. flush the data file
  *   3. the bits go to the undo log as SET entries, flushed; where that has no room, or they are very many, to the next generation
- *      of their file
+ *      of their file; very many for which that finds no space, to the log after all
  *
  * None of it waits for room in the log: whoever holds the turn to change the tree, or has closed a gate, may flush.
  *
@@ -38,10 +38,10 @@ export function* flushVolume(state: State, volume: Volume, own: Run | null = nul
   const held = volume.held;
   const sealed = volume.seal();
   // As they are now: a checkpoint may take them meanwhile, and leave waiting those of which the log has an older copy.
-  const runs = runsOf(sealed, RUNS_MAX + volume.logged.size);
+  const runs = allOf(runsOf(sealed), RUNS_MAX + volume.logged.size);
   yield* flushData(state, volume);
   if (sealed.length === 0 || held === null) return false;
-  if (runs !== null && !(yield* logBits(state, volume, held, runs))) {
+  if (runs !== null && !(yield* logBits(state, volume, held, runs.values()))) {
     volume.unpend(sealed);
     return false;
   }
@@ -49,17 +49,34 @@ export function* flushVolume(state: State, volume: Volume, own: Run | null = nul
     yield* logOwn(state, volume, held, sealed, own);
     return false;
   }
-  yield* checkpointHeld(state, volume);
+  try {
+    yield* checkpointHeld(state, volume);
+  } catch (error) {
+    const isForLog = runs === null && (error as { code?: string }).code === 'OutOfSpace';
+    if (!isForLog || (yield* logBits(state, volume, held, runsOf(sealed)))) throw error;
+    volume.unpend(sealed);
+  }
   // For what goes on waiting there may be room.
   if (runs === null) return volume.pending.length > 0 && (yield* flushVolume(state, volume));
   return runs.some(({ first, count }) => volume.hasLogged(first, count));
 }
 
+function* runsOf(sealed: Bitmap[]): Generator<Run, void, void> {
+  for (const bits of sealed) yield* bits.runs();
+}
+
+/** The next `max` of them, or what is left. */
+function nextOf(runs: Iterator<Run>, max: number): Run[] {
+  const some: Run[] = [];
+  for (let next = runs.next(); next.done !== true; next = runs.next())
+    if (some.push(next.value) === max) break;
+  return some;
+}
+
 /** Null: more than `max`. */
-function runsOf(sealed: Bitmap[], max: number): Run[] | null {
-  const runs: Run[] = [];
-  for (const bits of sealed) for (const run of bits.runs()) if (runs.push(run) > max) return null;
-  return runs;
+function allOf(runs: Iterator<Run>, max: number): Run[] | null {
+  const some = nextOf(runs, max + 1);
+  return some.length > max ? null : some;
 }
 
 /**
@@ -104,12 +121,12 @@ export function* flushData(state: State, volume: Volume): Plan<void> {
 }
 
 /** True: there is no room in the log for all of them. */
-function* logBits(state: State, volume: Volume, held: Bitmap, runs: Run[]): Plan<boolean> {
-  for (let at = 0; at < runs.length; at += RUNS_PER_APPEND) {
-    const entries = entriesOf(volume, held, runs.slice(at, at + RUNS_PER_APPEND));
+function* logBits(state: State, volume: Volume, held: Bitmap, runs: Iterator<Run>): Plan<boolean> {
+  for (;;) {
+    const entries = entriesOf(volume, held, nextOf(runs, RUNS_PER_APPEND));
+    if (entries.length === 0) return false;
     if (yield* state.log.appendBits(entries)) return true;
   }
-  return false;
 }
 
 /** Of the bits that have been flushed those that the caller needs, in the room that it has. Nobody else sets any of them meanwhile. */

@@ -1,6 +1,6 @@
 /** Flushes of one volume beside each other, and of very many grains. */
 import assert from 'node:assert/strict';
-import { EIO } from '../../src/base/errors.ts';
+import { EIO, ENOSPC } from '../../src/base/errors.ts';
 import { BLOCK } from '../sim/sim-file.ts';
 import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
@@ -31,32 +31,63 @@ describe('A flush beside one that fails', () => {
   });
 });
 
+/** `t` has every second grain, not flushed, but for what the log has of grain 4. */
+function scattered(grains: number): SmallPool {
+  const pool = new SmallPool(1);
+  const { core } = pool.world;
+  pool.world.run('create', core.createVolume({ name: 'v', sizeBytes: grains * BLOCK, grainBytes: BLOCK }));
+  for (const grain of [0, 4, grains / 2, grains - 2]) pool.write('v', grain, 1);
+  pool.clone('t', 'v');
+  const t = pool.found('t');
+  // Of one of them the log has something older.
+  pool.write('v', 4, 2);
+  pool.write('t', 4, 5);
+  assert.ok(t.hasLogged(4, 1));
+  for (let grain = 0; grain < grains; grain += 2) if (t.held!.setRange(grain, 1) > 0) t.addPending(grain, 1);
+  return pool;
+}
+
+/** After a loss of power too. */
+function assertFlushed(pool: SmallPool, grains: number): void {
+  assert.equal(pool.found('t').pending.length, 0);
+  pool.cutPower();
+  const shown = [0, 4, grains / 2, grains - 2].map((grain) => pool.read('t', grain));
+  assert.deepEqual(shown, [0, 5, 0, 0]);
+}
+
 describe('A flush of very many scattered grains', function () {
   this.timeout(60_000);
+  const noBitmaps = {
+    kinds: ['create' as const],
+    path: /^bitmaps/,
+    errno: ENOSPC,
+    times: Number.POSITIVE_INFINITY,
+  };
 
   it('says them in the file of the bitmap, and does not fill the log with them', () => {
     const grains = 140_000;
-    const pool = new SmallPool(1);
-    const { core } = pool.world;
-    pool.world.run('create', core.createVolume({ name: 'v', sizeBytes: grains * BLOCK, grainBytes: BLOCK }));
-    const looked = [0, 4, grains / 2, grains - 2];
-    for (const grain of looked) pool.write('v', grain, 1);
-    pool.clone('t', 'v');
-    const t = pool.found('t');
-    // Of one of them the log has something older.
-    pool.write('v', 4, 2);
-    pool.write('t', 4, 5);
-    assert.ok(t.hasLogged(4, 1));
-    for (let grain = 0; grain < grains; grain += 2)
-      if (t.held!.setRange(grain, 1) > 0) t.addPending(grain, 1);
-    const { commits } = core['state'].log;
+    const pool = scattered(grains);
+    const { log } = pool.world.core['state'];
+    const { commits } = log;
     pool.flush('t');
-    assert.ok(core['state'].log.commits - commits <= 1);
-    assert.equal(t.pending.length, 0);
-    pool.cutPower();
-    assert.deepEqual(
-      looked.map((grain) => pool.read('t', grain)),
-      [0, 5, 0, 0],
-    );
+    assert.ok(log.commits - commits <= 1);
+    assertFlushed(pool, grains);
+  });
+
+  it('says them in the log where no such file can be made', () => {
+    const grains = 140_000;
+    const pool = scattered(grains);
+    pool.world.disk.faults = [noBitmaps];
+    pool.flush('t');
+    assertFlushed(pool, grains);
+  });
+
+  it('fails where neither takes them all', () => {
+    const pool = scattered(400_000);
+    pool.world.disk.faults = [noBitmaps];
+    assert.throws(() => pool.flush('t'), { code: 'OutOfSpace' });
+    pool.world.disk.faults = [];
+    pool.flush('t');
+    assertFlushed(pool, 400_000);
   });
 });
