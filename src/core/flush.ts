@@ -14,7 +14,7 @@ import { checkFlush } from './bad-file.ts';
 import type { Bitmap } from './bitmap.ts';
 import { checkpointHeld } from './checkpoint.ts';
 import type { LogEntry } from './log-entry.ts';
-import { ENTRIES_MAX } from './log-record.ts';
+import { ENTRIES_MAX, entriesIn, headerBlocksFor } from './log-record.ts';
 import { flushFailed, notFlushedAgain } from './offline.ts';
 import { op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
@@ -38,7 +38,7 @@ export function* flushVolume(state: State, volume: Volume, own: Run | null = nul
   const held = volume.held;
   const sealed = volume.seal();
   // As they are now: a checkpoint may take them meanwhile, and leave waiting those of which the log has an older copy.
-  const runs = allOf(runsOf(sealed), RUNS_MAX + volume.logged.size);
+  const runs = allOf(runsOf(sealed), own === null ? RUNS_MAX + volume.logged.size : RUNS_PER_APPEND);
   yield* flushData(state, volume);
   if (sealed.length === 0 || held === null) return false;
   if (runs !== null && !(yield* logBits(state, volume, held, runs.values()))) {
@@ -61,8 +61,8 @@ export function* flushVolume(state: State, volume: Volume, own: Run | null = nul
   return runs.some(({ first, count }) => volume.hasLogged(first, count));
 }
 
-function* runsOf(sealed: Bitmap[]): Generator<Run, void, void> {
-  for (const bits of sealed) yield* bits.runs();
+function* runsOf(sealed: Bitmap[], from = 0): Generator<Run, void, void> {
+  for (const bits of sealed) yield* bits.runs(from);
 }
 
 /** The next `max` of them, or what is left. */
@@ -129,17 +129,23 @@ function* logBits(state: State, volume: Volume, held: Bitmap, runs: Iterator<Run
   }
 }
 
-/** Of the bits that have been flushed those that the caller needs, in the room that it has. Nobody else sets any of them meanwhile. */
+/**
+ * Of the bits that have been flushed those that the caller needs, in the room that it has. Nobody else sets any of them meanwhile.
+ * Of those behind as many come along as take no further block: the next ones who need any of so many may need these.
+ */
 function* logOwn(state: State, volume: Volume, held: Bitmap, sealed: Bitmap[], own: Run): Plan<void> {
   const runs: Run[] = [];
-  for (let g = own.first; g < own.first + own.count; g++) {
+  const end = own.first + own.count;
+  for (let g = own.first; g < end; g++) {
     if (!sealed.some((bits) => bits.get(g))) continue;
     const last = runs.at(-1);
     if (last !== undefined && last.first + last.count === g) last.count++;
     else runs.push({ first: g, count: 1 });
   }
-  if (runs.length > 0) yield* state.log.append(entriesOf(volume, held, runs));
-  for (const bits of sealed) bits.clearRange(own.first, own.count);
+  if (runs.length === 0) return;
+  runs.push(...nextOf(runsOf(sealed, end), entriesIn(headerBlocksFor(runs.length)) - runs.length));
+  yield* state.log.append(entriesOf(volume, held, runs));
+  for (const bits of sealed) for (const { first, count } of runs) bits.clearRange(first, count);
 }
 
 const entriesOf = (volume: Volume, bitmap: Bitmap, runs: Run[]): LogEntry[] =>

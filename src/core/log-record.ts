@@ -26,7 +26,8 @@ const POOL_BYTES = 16;
 const HEAD = POOL_AT + POOL_BYTES;
 const ENTRY = 32;
 const HEADER_BLOCKS_MAX = 8;
-export const ENTRIES_MAX = Math.floor((HEADER_BLOCKS_MAX * SLOT - HEAD) / ENTRY);
+export const entriesIn = (headerBlocks: number): number => Math.floor((headerBlocks * SLOT - HEAD) / ENTRY);
+export const ENTRIES_MAX = entriesIn(HEADER_BLOCKS_MAX);
 const ENTRIES_UNNAMED_MAX = Math.floor((HEADER_BLOCKS_MAX * SLOT - HEAD_UNNAMED) / ENTRY);
 /** Payload of one record; with headers, several records fit into the smallest ring. */
 export const PAYLOAD_SLOTS_MAX = 520;

@@ -82,6 +82,18 @@ describe('A flush of very many scattered grains', function () {
     assertFlushed(pool, grains);
   });
 
+  it('is not made again for each write that the source gets there', () => {
+    const grains = 140_000;
+    const pool = scattered(grains);
+    const { disk } = pool.world;
+    const before = disk.submitted.get('flush') ?? 0;
+    for (let write = 0; write < 100; write++) pool.write('v', grains / 2 + write * 2, 3);
+    assert.ok(disk.submitted.get('flush')! - before <= 4);
+    pool.flush('v');
+    pool.cutPower();
+    for (let write = 0; write < 100; write++) assert.equal(pool.read('t', grains / 2 + write * 2), 0);
+  });
+
   it('fails where neither takes them all', () => {
     const pool = scattered(400_000);
     pool.world.disk.faults = [noBitmaps];
