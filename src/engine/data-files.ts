@@ -28,7 +28,7 @@ export function isNewerData(poolDir: string, file: string, nextId: number): bool
 
 /**
  * Zeros are none. Space that was allocated and never written is data to the kernel as soon as somebody has read it, and a copy
- * of it may have them really. Bytes that cannot be read are: somebody has written them.
+ * of it may have them really. Bytes that cannot be read count as data: somebody has written them.
  */
 function holdsData(file: string): boolean {
   const fd = fs.openSync(file, 'r');
@@ -40,8 +40,7 @@ function holdsData(file: string): boolean {
       at += length;
     }
     return false;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EIO') throw error;
+  } catch {
     return true;
   } finally {
     fs.closeSync(fd);

@@ -6,7 +6,7 @@
  * Nothing is removed where the catalog may not be the whole truth. It is, if all of this holds:
  *   - no row is damaged, and every row is there that another one names
  *   - every file that a row names is there, and is what that row says
- *   - no file is newer than the catalog
+ *   - no file is newer than the catalog, or may be because it cannot be read
  * and if nothing is found wrong with what is in the bitmaps and in the undo log. That has to be seen by whoever reads
  * these: the core when it opens the pool, or the check.
  */
@@ -21,6 +21,7 @@ import { missingRows } from './missing-rows.ts';
 import { BITMAP_FILE, type LaterGeneration, laterGenerations } from './older-catalog.ts';
 
 const HEAD_BYTES = 16;
+const OLDER = 'the catalog is older than it';
 
 /** By its path below the pool. */
 export const isPoolFile = (file: string): boolean => DATA_FILE.test(file) || BITMAP_FILE.test(file);
@@ -95,9 +96,15 @@ function namedFiles({ rows }: StoredRows): Set<string> {
 function whyNewer(poolDir: string, file: string, nextId: number): string | null {
   const bitmap = BITMAP_FILE.exec(file)?.[1];
   const isNewer = bitmap === undefined ? isNewerData(poolDir, file, nextId) : Number(bitmap) >= nextId;
-  if (isNewer) return 'its number was not given out yet';
-  if (bitmap === undefined || !isLaterFormat(headOf(path.join(poolDir, file)))) return null;
-  return 'only a later release writes such a one';
+  if (isNewer) return `${OLDER}: its number was not given out yet`;
+  if (bitmap === undefined) return null;
+  try {
+    return isLaterFormat(headOf(path.join(poolDir, file)))
+      ? `${OLDER}: only a later release writes such a one`
+      : null;
+  } catch {
+    return 'it cannot be read: the catalog may be older than it';
+  }
 }
 
 function headOf(file: string): Buffer {

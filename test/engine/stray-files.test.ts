@@ -118,6 +118,16 @@ describe('Files of a pool that no row names', () => {
       assert.deepEqual(fs.readdirSync(path.join(dir, 'volumes')), before);
     });
 
+    it(`stay at ${what} beside a bitmap that no row names and that cannot be read`, () => {
+      fs.mkdirSync(path.join(dir, 'bitmaps/1.999'));
+      const stray = unusedDataFile();
+      put(stray, 'whose?');
+      happens();
+      assert.ok(there('bitmaps/1.999') && there(stray));
+      const told = checkPool(dir).findings.find(({ file }) => file === 'bitmaps/1.999');
+      assert.match(told!.what, /cannot be read/);
+    });
+
     it(`stay at ${what} where a record of the undo log is missing`, () => {
       fs.rmSync(dir, { recursive: true });
       crashedPool(dir);

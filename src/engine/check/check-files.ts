@@ -90,7 +90,7 @@ const leftover = (name: string, what: string): Finding =>
   });
 
 const tooNew = ({ file, why }: FileComparison['newer'][number]): Finding =>
-  finding(file, `the catalog is older than it: ${why}`, {
+  finding(file, why, {
     remedy: 'The catalog may be an old copy. If it is not, and no volume is missing, remove the file.',
   });
 
