@@ -15,7 +15,7 @@ import { firstSegment, readContent, resolve, type Segment } from './content.ts';
 import { flushCut, flushVolume } from './flush.ts';
 import type { RangeLock } from './locks.ts';
 import { notFlushedAgain } from './offline.ts';
-import { op, type Plan, type PoolFile, Signal } from './ops.ts';
+import { type Block, op, type Plan, type PoolFile, Signal } from './ops.ts';
 import type { State } from './state.ts';
 import type { Volume } from './volume.ts';
 
@@ -206,8 +206,18 @@ function* copyGrains(state: State, volume: Volume, first: number, count: number)
   const block = state.memory.take(length);
   try {
     yield* readContent(state, volume, first * volume.grain, length, block, 0);
-    yield op.write(volume.file, first * volume.grain, length, block, 0);
+    yield* writeCopy(volume, first * volume.grain, length, block);
   } finally {
     state.memory.give(block);
+  }
+}
+
+function* writeCopy(volume: Volume, offset: number, length: number, block: Block): Plan<void> {
+  try {
+    yield op.write(volume.file, offset, length, block, 0);
+  } catch (error) {
+    // As where a host's write fails: some of it may be in the file.
+    volume.sparse = false;
+    throw error;
   }
 }
