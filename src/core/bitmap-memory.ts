@@ -6,7 +6,7 @@
  * Whoever would lead past the limit is refused before: a cut, a sync, a growth, a copy rate. The limit is half of the pages. The
  * other half is for what comes and goes, and for a volume that leaves: until it is gone it and who reads through it have its pages
  * twice. So deleting always works, and a pool can always be opened. By itself the bitmap of an older snapshot does not grow: what
- * it gets comes from one that leaves.
+ * it gets comes from one that leaves, whose pages are free then. But of several that hang on that one each may get as much.
  *
  * What a page really takes is memory of the machine, of which at most half may be promised. A full page takes none.
  */
@@ -40,9 +40,10 @@ export function checkBitmapMemory(state: State, what: string, more: number): voi
 
 /** The background copy may come to fill the target's FC bitmap. */
 export function checkCopyRate(state: State, target: Volume | undefined, copyRate: number): void {
-  if (target === undefined || copyRate === 0 || target.held === null || mayGrow(target, copying(state)))
-    return;
-  checkBitmapMemory(state, `A background copy to ${target.name}`, left(target));
+  if (target === undefined || copyRate === 0) return;
+  const copies = copying(state);
+  const more = growth(state, new Set(copies).add(target.id)) - growth(state, copies);
+  if (more > 0) checkBitmapMemory(state, `A background copy to ${target.name}`, more);
 }
 
 /** What counts against the limit, and the limit. */
@@ -63,27 +64,46 @@ export function bitmapWarnings(state: State): string[] {
 /** Of pages, and of the machine's memory, what is nearer to its limit. */
 function demand(state: State, more: number): Demand {
   const { arena } = state;
-  const pages = arena.taken + growth(state) + more;
+  const pages = arena.taken + growth(state, copying(state)) + more;
   const ofArena = { pages, limit: Math.floor(arena.pageMax / 2) };
   const ofMemory = { pages: pages - arena.full, limit: Math.floor(state.memoryBytes / 2 / PAGE_BYTES) };
   return ofArena.pages / ofArena.limit >= ofMemory.pages / ofMemory.limit ? ofArena : ofMemory;
 }
 
-function growth(state: State): number {
-  const copies = copying(state);
+function growth(state: State, copies: Set<number>): number {
   let pages = 0;
   for (const volume of state.volumes.values()) {
-    if (volume.open !== null) pages += pagesOf(volume.grains) - volume.open.bitmap.pageTotal;
-    if (volume.held !== null && mayGrow(volume, copies)) pages += left(volume);
+    // In a snapshot nothing is ever written.
+    if (volume.open !== null && !volume.readOnly)
+      pages += pagesOf(volume.grains) - volume.open.bitmap.pageTotal;
+    pages += growthBelow(volume, copies);
   }
   return pages;
 }
 
-const left = (volume: Volume): number => pagesOf(volume.grains) - volume.held!.pageTotal;
+/** Of the FC bitmaps of those that hang on the volume. When it leaves, one of them needs no more pages than are free then. */
+function growthBelow(volume: Volume, copies: Set<number>): number {
+  let pages = 0;
+  let freed = 0;
+  for (const child of volume.children) {
+    if (child.held === null) continue;
+    const left = pagesOf(child.grains) - child.held.pageTotal;
+    pages += left;
+    if (waitsFor(volume, child, copies)) freed = Math.max(freed, left);
+  }
+  return pages - freed;
+}
 
-/** Whether it gets grains otherwise than of one that leaves: from its host, from a write to where it hangs, from the background copy. */
-const mayGrow = (volume: Volume, copies: Set<number>): boolean =>
-  !volume.readOnly || volume.parent?.readOnly === false || copies.has(volume.id);
+/**
+ * Whether the child gets nothing before the parent leaves, which leaves pages then: nobody writes there, and the background copy does
+ * not fill the child. The parent's own newest copy does not wait: it comes to hang on the next one, to which somebody may write.
+ */
+const waitsFor = (parent: Volume, child: Volume, copies: Set<number>): boolean =>
+  child.readOnly &&
+  parent.readOnly &&
+  parent.held !== null &&
+  child.row.source !== parent.id &&
+  !copies.has(child.id);
 
 /** Ids of targets that the background copy is to fill. */
 function copying({ mappings }: State): Set<number> {

@@ -140,13 +140,15 @@ function* cutNow(state: State, members: Member[], check: () => void): Plan<boole
   return false;
 }
 
-/** Each source gets an epoch, each target an FC bitmap and, if it is written to, an epoch too. */
+/** Each target gets an FC bitmap; it and its source get an epoch, which takes no pages in a snapshot: nothing is ever written there. */
 function checkMemory(state: State, members: Member[]): void {
   let pages = 0;
   for (const { source, target } of members)
-    pages += pagesOf(source.grains) + pagesOf(target.grains) * (target.readOnly ? 1 : 2);
+    pages += pagesOfEpoch(source) + pagesOf(target.grains) + pagesOfEpoch(target);
   checkBitmapMemory(state, `A copy of ${members.map((m) => m.source.name).join(', ')}`, pages);
 }
+
+const pagesOfEpoch = (volume: Volume): number => (volume.readOnly ? 0 : pagesOf(volume.grains));
 
 /** It was made before the others had their turn, and the target may be larger by now. */
 function* sizeFile({ target, file, fileBytes }: Member): Plan<void> {
