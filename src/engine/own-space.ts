@@ -19,7 +19,7 @@ import { sizeText, THICK_LEAVES_BYTES } from '../base/fullness.ts';
 import { log } from '../base/log.ts';
 import type { VolumeRow } from '../core/rows.ts';
 import { dataFile, fileSize } from '../core/volume.ts';
-import { bytesWithoutSpace, type Range, rangesWithoutSpace } from '../sys/extents.ts';
+import { countWithoutSpace, type Range, rangesWithoutSpace } from '../sys/extents.ts';
 import { fallocate, fallocateBeside } from '../sys/libc.ts';
 import type { CatalogRow } from './messages.ts';
 import { freeBytes } from './space.ts';
@@ -36,8 +36,8 @@ const FIXED = ['catalog.db', 'reserve', 'log'];
 type Piece = Range & { mode: number };
 /** What a file has not got, and why. */
 type Shortage = { bytes: number; why: string };
-/** Yields what is to be allocated, goes on with 0 or the errno of that. */
-type Steps = Generator<Piece, Shortage | null, number>;
+/** Yields what is to be allocated, goes on with 0 or the errno of that; null: one look at the map of the file was taken. */
+type Steps = Generator<Piece | null, Shortage | null, number>;
 
 export class OwnSpace {
   readonly warnings: string[] = [];
@@ -104,9 +104,12 @@ export class OwnSpace {
       const steps = this.steps(handle.fd, file, size, THICK_LEAVES_BYTES);
       let step = steps.next(0);
       while (!step.done) {
+        // Each look ends with this one, in which others have their turn: a file may have a million extents.
         if (this.stopped || (await handle.stat()).nlink === 0) return null;
-        const { mode, offset, length } = step.value;
-        step = steps.next(await fallocateBeside(handle.fd, mode, offset, length));
+        const piece = step.value;
+        const errno =
+          piece === null ? 0 : await fallocateBeside(handle.fd, piece.mode, piece.offset, piece.length);
+        step = steps.next(errno);
       }
       return step.value;
     } finally {
@@ -115,28 +118,39 @@ export class OwnSpace {
   }
 
   private *steps(fd: number, file: string, size: number, leavesBytes: number): Steps {
-    const missing = bytesWithoutSpace(fd, size, file);
+    const missing = yield* countWithoutSpace(fd, size, file);
     if (missing === 0) return null;
-    const short = (errno: number): Shortage => ({
-      bytes: bytesWithoutSpace(fd, size, file),
-      why: errnoName(errno),
-    });
     const fits = (bytes: number): boolean => bytes + leavesBytes <= freeBytes(this.poolDir);
-    if (!fits(missing)) return short(ENOSPC);
+    if (!fits(missing)) return { bytes: missing, why: errnoName(ENOSPC) };
     log.info('space is taken that a file has not got of its own', { file, bytes: missing });
+    const errno = yield* this.take(piecesOf(rangesWithoutSpace(fd, size, file)), (bytes) =>
+      fits(Math.min(bytes, missing)),
+    );
+    const left = yield* countWithoutSpace(fd, size, file);
+    return errno === 0 && left === 0 ? null : { bytes: left, why: errnoName(errno || EOPNOTSUPP) };
+  }
+
+  /** 0, or the errno of what was not to be had. */
+  private *take(
+    pieces: Iterable<Range | null>,
+    fits: (bytes: number) => boolean,
+  ): Generator<Piece | null, number, number> {
     let mode = UNSHARE_RANGE | KEEP_SIZE;
-    for (const range of piecesOf(rangesWithoutSpace(fd, size, file))) {
-      if (!fits(Math.min(range.length, missing))) return short(ENOSPC);
+    for (const range of pieces) {
+      if (range === null) {
+        yield null;
+        continue;
+      }
+      if (!fits(range.length)) return ENOSPC;
       let errno = yield { ...range, mode };
       if (errno === EOPNOTSUPP && mode !== KEEP_SIZE) {
         // Where there are no reflinks, there are holes at most.
         mode = KEEP_SIZE;
         errno = yield { ...range, mode };
       }
-      if (errno !== 0) return short(errno);
+      if (errno !== 0) return errno;
     }
-    const left = short(EOPNOTSUPP);
-    return left.bytes === 0 ? null : left;
+    return 0;
   }
 
   private note(what: string, shortage: Shortage | null): void {
@@ -152,7 +166,7 @@ export class OwnSpace {
 
 function atOnce(fd: number, file: string, steps: Steps): Shortage | null {
   let step = steps.next(0);
-  while (!step.done) step = steps.next(errnoOfAllocation(fd, step.value, file));
+  while (!step.done) step = steps.next(step.value === null ? 0 : errnoOfAllocation(fd, step.value, file));
   return step.value;
 }
 
@@ -166,8 +180,11 @@ function errnoOfAllocation(fd: number, { mode, offset, length }: Piece, file: st
   }
 }
 
-function* piecesOf(ranges: Iterable<Range>): Generator<Range> {
-  for (const { offset, length } of ranges)
-    for (let at = 0; at < length; at += PIECE_BYTES)
-      yield { offset: offset + at, length: Math.min(PIECE_BYTES, length - at) };
+function* piecesOf(ranges: Iterable<Range | null>): Generator<Range | null> {
+  for (const range of ranges) {
+    if (range === null) yield null;
+    else
+      for (let at = 0; at < range.length; at += PIECE_BYTES)
+        yield { offset: range.offset + at, length: Math.min(PIECE_BYTES, range.length - at) };
+  }
 }

@@ -24,19 +24,31 @@ export type Range = { offset: number; length: number };
 
 /** Of its first `size` bytes. Without a map of the file: how much less it has than it should. */
 export function bytesWithoutSpace(fd: number, size: number, file: string): number {
+  const counting = countWithoutSpace(fd, size, file);
+  for (;;) {
+    const step = counting.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** The same, one look at the map at a time. */
+export function* countWithoutSpace(fd: number, size: number, file: string): Generator<null, number> {
   if (!hasMap(fd, file)) return Math.max(0, size - allocatedBytes(fstatSync(fd)));
   let bytes = 0;
-  for (const { length } of rangesWithoutSpace(fd, size, file)) bytes += length;
+  for (const range of rangesWithoutSpace(fd, size, file)) {
+    if (range === null) yield null;
+    else bytes += range.length;
+  }
   return bytes;
 }
 
-/** In order. Without a map of the file: all of it. */
-export function* rangesWithoutSpace(fd: number, size: number, file: string): Generator<Range> {
+/** In order; null behind each look at the map: there may be very many. Without a map of the file: all of it. */
+export function* rangesWithoutSpace(fd: number, size: number, file: string): Generator<Range | null> {
   if (!hasMap(fd, file)) {
     yield { offset: 0, length: size };
     return;
   }
-  for (let at = 0; at < size; ) {
+  for (let at = 0; at < size; yield null) {
     const extents = extentsOf(fd, at, size - at, file)!;
     for (const { from, to, shared } of extents) {
       if (from > at) yield { offset: at, length: from - at };

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { log } from '../../src/base/log.ts';
 import { checkPool } from '../../src/engine/check/check-pool.ts';
 import { OwnSpace } from '../../src/engine/own-space.ts';
-import { bytesWithoutSpace } from '../../src/sys/extents.ts';
+import { bytesWithoutSpace, countWithoutSpace } from '../../src/sys/extents.ts';
 import { Cleanup } from '../support/cleanup.ts';
 import { run, until } from '../support/commands.ts';
 import { PoolOnFiles } from '../support/pool-on-files.ts';
@@ -158,6 +158,33 @@ describe('The space of a pool that was copied', function () {
         assert.equal(missing(copy), 0);
       });
     });
+
+  it('is looked at a little at a time, also where nothing is missing: commits have their turn', async () => {
+    const file = path.join(dir, 'volumes/1.data');
+    const fd = fs.openSync(file, 'r+');
+    for (let at = MiB; at < THICK_BYTES; at += 8192) fs.writeSync(fd, Buffer.alloc(4096, 1), 0, 4096, at);
+    fs.fsyncSync(fd);
+    const looks = [...countWithoutSpace(fd, THICK_BYTES, file)].length;
+    fs.closeSync(fd);
+    assert.ok(looks > 8, `${looks} looks at the map of its extents`);
+    let turns = 0;
+    const { open: openFile } = fs.promises;
+    fs.promises.open = async (...asked) => {
+      const handle = await openFile(...asked);
+      const { stat } = handle;
+      handle.stat = ((...how: []) => {
+        if (asked[0] === file) turns++;
+        return stat.apply(handle, how);
+      }) as typeof stat;
+      return handle;
+    };
+    try {
+      await start(dir);
+    } finally {
+      fs.promises.open = openFile;
+    }
+    assert.ok(turns >= looks, `${looks} looks, and ${turns} turns`);
+  });
 
   it('is left as it is where nothing was copied, also on a full disk', async () => {
     await start(dir);
