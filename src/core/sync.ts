@@ -9,7 +9,8 @@
  *   2. those that read through the target get what will change in it (its own targets), or may differ from its parent
  *      (its older neighbour). Host I/O goes on
  *   3. the target's data is flushed; the new bitmap is written as a file and flushed (C3)
- *   4. the gates close. What was written since 1 is added: to 2 by copying, to the bitmap as the row's patch
+ *   4. the gates close. What was written since 1 is added: to 2 by copying, to the bitmap as the row's patch. Where that is much,
+ *      the gates open, and 1 to 3 are done once more
  *   5. one commit; the same in memory; the gates open
  *
  * The work is in proportion to what changed. The host waits in 1 and 4.
@@ -32,8 +33,9 @@ import type { BitmapRow, MappingRow, VolumeRow } from './rows.ts';
 import { drop, put, removeFiles, type State } from './state.ts';
 import type { Epoch, Mapping, Volume } from './volume.ts';
 
-/** Runs that the patch of one bitmap row may have before the steps 1 to 3 are done once more. */
+/** What step 4 may find before the steps 1 to 3 are done once more: runs of one bitmap row's patch, and bytes to copy. */
 const PATCH_RUNS_MAX = 2048;
+const LATE_BYTES_MAX = 16 * 1024 * 1024;
 const ROUNDS_MAX = 4;
 
 /** `check` says between which volumes, or throws if it cannot be; it is asked when nothing else changes the tree. */
@@ -157,16 +159,33 @@ function* cleanReaders(state: State, target: Volume, changed: Bitmap): Plan<void
   }
 }
 
-/** Most of what has changed it may have, and looking at each of very many runs would keep all host I/O waiting. */
 function* giveLacking(state: State, child: Volume, changed: Bitmap): Plan<void> {
-  const lacking = new Bitmap(state.arena, VOLATILE_ID, changed.bits);
+  const lacking = lackingOf(state, child, changed);
   try {
-    lacking.or(changed);
-    if (child.held !== null) lacking.andNot(child.held);
     yield* giveRange(state, child, lacking);
   } finally {
     lacking.release();
   }
+}
+
+/** Most of what has changed it may have, and looking at each of very many runs would keep all host I/O waiting. */
+function lackingOf(state: State, child: Volume, bits: Bitmap): Bitmap {
+  const lacking = new Bitmap(state.arena, VOLATILE_ID, Math.min(bits.bits, child.grains));
+  if (child.held === null) return lacking;
+  lacking.or(bits);
+  lacking.andNot(child.held);
+  return lacking;
+}
+
+/** At the most: what those who read through the target would be given of these grains. */
+function bytesLacking(state: State, target: Volume, bits: Bitmap): number {
+  let grains = 0;
+  for (const child of target.children) {
+    const lacking = lackingOf(state, child, bits);
+    grains += lacking.count;
+    lacking.release();
+  }
+  return grains * target.grain;
 }
 
 const isOwnTarget = (child: Volume, of: Volume) => child.row.source === of.row.id;
@@ -219,6 +238,7 @@ function* switchOver(
   try {
     // One that is broken by now may have had grains punched out.
     for (const v of [source, target]) v.checkOnline();
+    if (!last && bytesLacking(state, target, late) > LATE_BYTES_MAX) return false;
     const patch = commonRuns(late, next.bitmap, last ? Number.POSITIVE_INFINITY : PATCH_RUNS_MAX);
     if (patch === null) return false;
     changed.or(late);

@@ -1,6 +1,7 @@
-/** Syncs that fail, and what is left of them. */
+/** Syncs beside writes, and those that fail. */
 import assert from 'node:assert/strict';
 import { ENOSPC } from '../../src/base/errors.ts';
+import { fill, givenBehindGate, large, MIB, PIECE, writePiece } from '../sim/large-volumes.ts';
 import { SmallPool } from '../sim/small-pool.ts';
 
 describe('A sync that fails', function () {
@@ -48,4 +49,34 @@ describe('A sync that fails', function () {
       assert.equal(pool.read('u', 5), 9, `seed ${seed}`);
     }
   });
+});
+
+describe('Hosts of the source of a copy that is synced', () => {
+  const FIRST = 20;
+  const ALL = 48;
+
+  for (const reader of ['an older snapshot', 'a snapshot of the copy'])
+    it(`do not wait until ${reader} has all that they have written meanwhile in one run`, () => {
+      const pool = large(5, 'v', ALL);
+      const { core, runner } = pool.world;
+      if (reader === 'an older snapshot') pool.snapshot('s', 'v');
+      pool.clone('t', 'v');
+      pool.copyAll('t');
+      if (reader === 'a snapshot of the copy') pool.snapshot('s', 't');
+      fill(pool, 'v', 2, FIRST);
+      pool.emptyLog();
+      const given = givenBehindGate(pool);
+      runner.call('sync', core.syncMapping('t'), () => {});
+      const s = pool.found('s');
+      runner.runUntil(() => s.held!.count > 0);
+      for (let at = FIRST * MIB; at < ALL * MIB; at += PIECE)
+        runner.call('write', writePiece(pool, 'v', at, 2), () => {});
+      runner.runUntilAnswered();
+      assert.ok(given() <= 16 * MIB, `${given()} grains were given behind a closed gate`);
+      for (const [name, shown] of [
+        ['s', 1],
+        ['t', 2],
+      ] as const)
+        assert.deepEqual([pool.read(name, 0), pool.read(name, ALL * MIB - 1)], [shown, shown], name);
+    });
 });
