@@ -32,6 +32,8 @@ const SPARE_BYTES = 1024 * 1024 * 1024;
 const PUNCHES = 32;
 /** Given in one go while others are to have their turn, in seconds of the rate. */
 const MOMENT_S = 0.05;
+/** What has changed is given so often while no gate is closed, as long as it was more than FLUSH_BYTES. */
+const ROUNDS_MAX = 4;
 
 /**
  * Afterwards the volume has no children and no parent. `punch`: its own data is not needed any more. False: not yet, because
@@ -97,8 +99,8 @@ function* leaveNow(
 
 function* cutLoose(state: State, leaver: Volume): Plan<void> {
   if (leaver.removed) return;
-  // Much may have changed while others had the turn, and hosts wait for what is left when the gates are closed.
-  yield* giveChanged(state, leaver);
+  // Much may have changed while others had the turn, or while that was given, and hosts wait for what is left when the gates are closed.
+  for (let round = 1; (yield* giveChanged(state, leaver)) > FLUSH_BYTES && round < ROUNDS_MAX; round++);
   const parent = leaver.parent;
   // The children too: a grain that one has just written, and not flushed, it may still need from here (H2).
   const gated = [...(parent === null ? [] : [parent]), leaver, ...leaver.children];
@@ -129,16 +131,18 @@ function* cutLoose(state: State, leaver: Volume): Plan<void> {
   }
 }
 
-function* giveChanged(state: State, leaver: Volume): Plan<void> {
+function* giveChanged(state: State, leaver: Volume): Plan<number> {
+  let bytes = 0;
   for (const child of leaver.children)
-    yield* clean(state, leaver, child, differing(state, leaver), false, false);
+    bytes += yield* clean(state, leaver, child, differing(state, leaver), false, false);
+  return bytes;
 }
 
 /**
  * When it returns, nothing has happened since `give` to what it went by: the leaver's children get less where the parent has the same.
  * Where that goes offline meanwhile, its grains do not count (`differing`), and all is given.
  */
-export function* giveLast(leaver: Volume, give: () => Plan<void>): Plan<void> {
+export function* giveLast(leaver: Volume, give: () => Plan<unknown>): Plan<void> {
   const isServed = () => leaver.parent?.offline === '';
   let wasServed: boolean;
   do {
@@ -242,7 +246,7 @@ function setBehindSource(state: State, source: Volume, since: number, leaver: Vo
   if (leaver.grains > end) bits.setRange(end, leaver.grains - end);
 }
 
-/** Give the child what it lacks and the leaver holds, within `only` (which is released). */
+/** Give the child what it lacks and the leaver holds, within `only` (which is released): so many bytes. */
 export function* clean(
   state: State,
   leaver: Volume,
@@ -250,8 +254,9 @@ export function* clean(
   only: Bitmap | null,
   punch: boolean,
   throttled: boolean,
-): Plan<void> {
+): Plan<number> {
   const budget = throttled ? bytesPerSecond(CLEAN_RATE) * MOMENT_S : FLUSH_BYTES;
+  let bytes = 0;
   let since = 0;
   let punched = 0;
   let isSwept = false;
@@ -285,6 +290,7 @@ export function* clean(
         continue;
       }
       state.counters.grainsCleaned += given.grains;
+      bytes += given.bytes;
       since += given.bytes;
       if (throttled)
         yield* pace(
@@ -305,6 +311,7 @@ export function* clean(
     if (last) yield* fillVolume(state, child);
     if (last || child.pending.length > 0) yield* flushVolume(state, child);
     if (punch && spaceIsShort(state, leaver)) yield* punchGiven(state, leaver, punched, leaver.grains);
+    return bytes;
   } finally {
     only?.release();
   }
