@@ -87,7 +87,7 @@ function* leaveNow(
     try {
       yield* clean(state, leaver, child, differing(state, leaver), punch, true);
     } catch (error) {
-      if (child.removed) continue; // meanwhile: it needs nothing
+      if (child.removed || child.parent !== leaver) continue; // meanwhile: it needs nothing of this one
       if (cannotTake === undefined) throw error;
       yield* cannotTake(child, error as Error);
     }
@@ -320,7 +320,8 @@ export function* clean(
 function* nextNeeded(leaver: Volume, child: Volume, from: number, only: Bitmap | null): Plan<Piece | null> {
   const limit = child.grains;
   for (let g = from; g < limit; ) {
-    if (child.held === null) return null;
+    // One that was synced meanwhile hangs elsewhere.
+    if (child.held === null || child.parent !== leaver) return null;
     g = child.held.nextClear(g, limit);
     if (leaver.held !== null && g < limit) {
       const held = leaver.held.nextSet(g, Math.min(limit, leaver.grains));

@@ -206,6 +206,30 @@ describe('A volume that is broken for want of space', () => {
     });
 });
 
+describe('A copy that is synced while a volume that it reads through is broken and leaves', () => {
+  it('hangs elsewhere by then: it takes no more of that, and is not broken where it has no room', () => {
+    for (let seed = 1; seed <= 3; seed++) {
+      const pool = large(seed, 'v', 32);
+      const { world } = pool;
+      const { core, runner, disk } = world;
+      pool.clone('c', 'v');
+      pool.snapshot('s', 'v');
+      fill(pool, 'v', 2, 32);
+      pool.emptyLog();
+      const [c, s, v] = [pool.found('c'), pool.found('s'), pool.found('v')];
+      runner.call('break', breakForSpace(core['state'], s, new Error('no space left')), () => {});
+      runner.runUntil(() => c.held!.count > 0);
+      world.run('sync', core.syncMapping('c'));
+      assert.equal(c.parent, v);
+      assert.notEqual(s.leaving, null, `seed ${seed}`);
+      disk.faults = [{ kinds: ['write'], path: fileOf(c), errno: ENOSPC, times: Number.POSITIVE_INFINITY }];
+      runner.runUntilAnswered();
+      assert.deepEqual([c.offline, c.held!.count], ['', 0], `seed ${seed}`);
+      assert.deepEqual([pool.read('c', 0), pool.read('c', 32 * MIB - 1)], [2, 2]);
+    }
+  });
+});
+
 describe('A mapping that is deleted with force', () => {
   it('leaves an empty volume, also while a checkpoint brings to it what it was to have', () => {
     let tried = 0;
