@@ -119,7 +119,7 @@ export function* forgetLogged(state: State, target: Volume): Plan<void> {
   for (const [g, at] of target.logged) if ((at & 1) === 0) bits.setRange(g, 1);
   try {
     while (!target.removed && !isForgotten(state, target, bits)) {
-      for (const taker of takersOf(state, target)) yield* giveLogged(state, taker, bits);
+      for (const taker of takersOf(state, target)) yield* giveLogged(state, target, taker, bits);
       if (isForgotten(state, target, bits)) break;
       // One that is broken leaves when the engine is there again.
       if (state.closing) return;
@@ -141,11 +141,12 @@ const takersOf = (state: State, target: Volume): Volume[] =>
     return isDead(state, child) ? [] : [child];
   });
 
-function* giveLogged(state: State, taker: Volume, bits: Bitmap): Plan<void> {
+function* giveLogged(state: State, target: Volume, taker: Volume, bits: Bitmap): Plan<void> {
   try {
     yield* giveRange(state, taker, bits);
   } catch (error) {
-    if (taker.unflushed) return; // by now: those that read through it come next
+    // Not any more: its flush has failed, and those that read through it come next, or it was synced.
+    if (!takersOf(state, target).includes(taker)) return;
     if (!(error instanceof FlashCopyError) || isOfCatalog(error)) throw error;
     yield* breakForSpace(state, taker, error);
   }

@@ -348,3 +348,36 @@ describe('A copy whose file does not take what the undo log has of it', () => {
     }
   });
 });
+
+describe('A copy that is synced while one that it reads through is broken', () => {
+  it('is not broken where its file does not take what it needed before', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { core, disk, runner } = pool.world;
+      pool.volume('v', 4, 1);
+      for (const name of ['older', 'newer', 'broken']) pool.clone(name, 'v');
+      pool.clone('own', 'broken');
+      // From here on both of the others read through the one that is to break, and are given what the log has of it in this order.
+      pool.world.run('sync', core.syncMapping('newer'));
+      pool.write('newer', 0, 2);
+      const [own, older, broken] = [pool.found('own'), pool.found('older'), pool.found('broken')];
+      assert.deepEqual(
+        broken.children.map((c) => c.name),
+        ['own', 'older'],
+      );
+      disk.slowFlushes.add(own.file.path);
+      disk.faults = [{ kinds: ['write'], path: fileOf(broken), errno: EIO, times: 1 }];
+      pool.world.checkpoint();
+      runner.runUntil(() => broken.offline !== '');
+      pool.world.run('sync', core.syncMapping('older'));
+      const before = disk.injected.length;
+      disk.faults = [{ kinds: ['write'], path: fileOf(older), errno: ENOSPC, times: 1 }];
+      runner.runFor(1000);
+      tried += disk.injected.length - before;
+      assert.deepEqual([older.offline, older.parent?.name], ['', 'v'], `seed ${seed}`);
+      assert.deepEqual([pool.read('own', 0), pool.read('older', 0)], [1, 1], `seed ${seed}`);
+    }
+    assert.ok(tried > SEEDS / 6, `${tried} of ${SEEDS}`);
+  });
+});
