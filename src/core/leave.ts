@@ -277,8 +277,8 @@ export function* clean(
         given = yield* hydratePieces(state, child, budget, next);
       } catch (error) {
         if (!punch || (error as { code?: string }).code !== 'OutOfSpace') throw error;
-        // No room: what was given already may make some, also of this batch, and the reserve is for the first of it.
-        if (since > 0 || child.held?.count !== before) {
+        // No room: what was given already may make some, also of this batch or by a former engine, and the reserve is for the first of it.
+        if (since > 0 || child.held?.count !== before || !isSwept) {
           yield* flushVolume(state, child);
           yield* punchGiven(state, leaver, punched, isSwept ? g : leaver.grains);
           isSwept = true;

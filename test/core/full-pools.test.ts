@@ -110,6 +110,26 @@ describe('A full pool', function () {
       assertShown(pool, both ? ['v', 'older'] : ['v', 'old', 'older'], `seed ${seed}`);
     }
   });
+
+  it('goes on giving it back after a death while grains move, where no block and no reserve is left', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= 8; seed++) {
+      const random = new Random(seed * 77);
+      const pool = snapshots(seed, SIZE);
+      const { world } = pool;
+      world.fillDisk((1 + random.int(12)) * MIB, []);
+      world.run('delete', world.core.deleteSnapshot('new'));
+      world.runner.runUntil(() => world.disk.freeBytes < MIB * BLOCK || retired(pool).length === 0);
+      for (let steps = random.int(150); steps > 0; steps--) world.runner.advance();
+      if (retired(pool).length > 0) tried++;
+      world.processDeath();
+      world.open();
+      world.runner.runFor(60_000);
+      assert.deepEqual(retired(pool), [], `seed ${seed}`);
+      assertShown(pool, ['v', 'old', 'older'], `seed ${seed}`);
+    }
+    assert.ok(tried > 4, `${tried} of 8`);
+  });
 });
 
 describe('A filesystem that has room and takes no further file', () => {
