@@ -259,18 +259,28 @@ export class Bitmap {
       const bits = Math.min(this.bits - index * PAGE_BITS, PAGE_BITS);
       if (bits <= 0 || !this.dir.has(index)) continue;
       if (page < 0) this.clearRange(index * PAGE_BITS, bits);
-      else this.andNotPage(index, other.arena.words, other.arena.wordOf(page));
+      else this.andPage(index, other.arena.words, other.arena.wordOf(page), ONES);
     }
   }
 
-  private andNotPage(index: number, words: Uint32Array, theirs: number): void {
+  /** this &= other, on a bitmap that is being built. */
+  and(other: Bitmap): void {
+    for (const index of [...this.dir.keys()]) {
+      const page = other.dir.get(index);
+      if (page === undefined) this.clearInPage(index, 0, PAGE_BITS);
+      else if (page >= 0) this.andPage(index, other.arena.words, other.arena.wordOf(page), 0);
+    }
+  }
+
+  /** `flip`: ONES for what their words have not. */
+  private andPage(index: number, words: Uint32Array, theirs: number, flip: number): void {
     const page = this.ownWords(index, this.dir.get(index)!);
     const w = this.arena.words;
     const base = this.arena.wordOf(page);
     let left = 0;
     for (let i = 0; i < PAGE_WORDS; i++) {
       const old = w[base + i]!;
-      const now = (old & ~words[theirs + i]!) >>> 0;
+      const now = (old & (words[theirs + i]! ^ flip)) >>> 0;
       left |= now;
       if (now === old) continue;
       this.count -= popcount((now ^ old) >>> 0);

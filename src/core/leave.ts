@@ -85,7 +85,7 @@ function* leaveNow(
       continue;
     }
     try {
-      yield* clean(state, leaver, child, differing(state, leaver), punch, true);
+      yield* clean(state, leaver, child, neededOf(state, leaver, child), punch, true);
     } catch (error) {
       if (child.removed || child.parent !== leaver) continue; // meanwhile: it needs nothing of this one
       if (cannotTake === undefined) throw error;
@@ -134,7 +134,7 @@ function* cutLoose(state: State, leaver: Volume): Plan<void> {
 function* giveChanged(state: State, leaver: Volume): Plan<number> {
   let bytes = 0;
   for (const child of leaver.children)
-    bytes += yield* clean(state, leaver, child, differing(state, leaver), false, false);
+    bytes += yield* clean(state, leaver, child, neededOf(state, leaver, child), false, false);
   return bytes;
 }
 
@@ -204,7 +204,7 @@ export function holdEverything(state: State, volume: Volume): void {
  * Grains at which the leaver may differ from its parent: what the source wrote between their cuts, and what the host
  * wrote in either. null: not known, so all.
  */
-export function differing(state: State, leaver: Volume): Bitmap | null {
+function differing(state: State, leaver: Volume): Bitmap | null {
   const parent = leaver.parent;
   const mapping = state.mappingOf(leaver);
   if (parent === null || mapping === undefined || mapping.row.cut === 0) return null;
@@ -246,12 +246,26 @@ function setBehindSource(state: State, source: Volume, since: number, leaver: Vo
   if (leaver.grains > end) bits.setRange(end, leaver.grains - end);
 }
 
-/** Give the child what it lacks and the leaver holds, within `only` (which is released): so many bytes. */
+/**
+ * What the child lacks and the leaver holds, as far as it may differ. null: all that it lacks. Found word by word, before anything is
+ * given: looking at each of very many runs that it has already would keep all host I/O waiting.
+ */
+export function neededOf(state: State, leaver: Volume, child: Volume): Bitmap | null {
+  const only = differing(state, leaver);
+  if (only === null && leaver.held === null) return null;
+  const needed = only ?? new Bitmap(state.arena, VOLATILE_ID, leaver.grains);
+  if (only === null) needed.or(leaver.held!);
+  else if (leaver.held !== null) needed.and(leaver.held);
+  if (child.held !== null) needed.andNot(child.held);
+  return needed;
+}
+
+/** Give the child what `neededOf` has found (which is released): so many bytes. */
 export function* clean(
   state: State,
   leaver: Volume,
   child: Volume,
-  only: Bitmap | null,
+  needed: Bitmap | null,
   punch: boolean,
   throttled: boolean,
 ): Plan<number> {
@@ -263,7 +277,7 @@ export function* clean(
   let g = 0;
   let ended = false;
   const next = function* () {
-    const piece = throttled && state.closing ? null : yield* nextNeeded(leaver, child, g, only);
+    const piece = throttled && state.closing ? null : yield* nextNeeded(leaver, child, g, needed);
     if (piece === null) ended = true;
     else g = piece.end;
     return piece;
@@ -313,36 +327,20 @@ export function* clean(
     if (punch && spaceIsShort(state, leaver)) yield* punchGiven(state, leaver, punched, leaver.grains);
     return bytes;
   } finally {
-    only?.release();
+    needed?.release();
   }
 }
 
-function* nextNeeded(leaver: Volume, child: Volume, from: number, only: Bitmap | null): Plan<Piece | null> {
+function* nextNeeded(leaver: Volume, child: Volume, from: number, needed: Bitmap | null): Plan<Piece | null> {
   const limit = child.grains;
   for (let g = from; g < limit; ) {
     // One that was synced meanwhile hangs elsewhere.
     if (child.held === null || child.parent !== leaver) return null;
-    g = child.held.nextClear(g, limit);
-    if (leaver.held !== null && g < limit) {
-      const held = leaver.held.nextSet(g, Math.min(limit, leaver.grains));
-      if (held >= Math.min(limit, leaver.grains)) return null;
-      if (held !== g) {
-        g = held;
-        continue;
-      }
-    }
-    if (only !== null && g < limit) {
-      const needed = only.nextSet(g, limit);
-      if (needed !== g) {
-        g = needed;
-        continue;
-      }
-    }
-    if (g >= limit) return null;
-    // In this order: `only` has short runs, and what the leaver holds may be all of a huge volume.
-    let end = only === null ? limit : only.nextClear(g, limit);
-    if (leaver.held !== null) end = leaver.held.nextClear(g, end);
-    return yield* nextPiece(child, g, end);
+    const first = needed === null ? g : needed.nextSet(g, limit);
+    const end = needed === null ? limit : needed.nextClear(first, limit);
+    const piece = yield* nextPiece(child, first, end);
+    if (piece !== null) return piece;
+    g = end;
   }
   return null;
 }

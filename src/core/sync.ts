@@ -24,7 +24,7 @@ import { closeEpoch, flushSource, newestTarget, notePause } from './cut.ts';
 import { changedSince, isAsked } from './epochs.ts';
 import { flushCut, flushVolume } from './flush.ts';
 import { giveRange } from './hydrate.ts';
-import { clean, differing, giveLast, leaveTree } from './leave.ts';
+import { clean, giveLast, leaveTree, neededOf } from './leave.ts';
 import type { LogEntry } from './log-entry.ts';
 import { ENTRIES_MAX } from './log-record.ts';
 import { loseCuts, loseNewReaders } from './offline.ts';
@@ -155,7 +155,7 @@ function changedIn(state: State, source: Volume, cut: number, target: Volume, si
 function* cleanReaders(state: State, target: Volume, changed: Bitmap): Plan<void> {
   for (const child of [...target.children]) {
     if (isOwnTarget(child, target)) yield* giveLacking(state, child, changed);
-    else yield* clean(state, target, child, differing(state, target), false, false);
+    else yield* clean(state, target, child, neededOf(state, target, child), false, false);
   }
 }
 

@@ -353,6 +353,29 @@ describe('Hosts of the source of a volume that leaves', () => {
     assert.ok(given() <= 16 * MIB, `${given()} grains were given behind a closed gate`);
     assert.deepEqual([pool.read('old', 0), pool.read('old', 48 * MIB - 1)], [1, 1]);
   });
+
+  it('do not wait for a look at each run of grains that its reader has already', () => {
+    const grains = 4096;
+    const pool = new SmallPool(5, 64 * 2 ** 20);
+    const { core, runner } = pool.world;
+    pool.volume('v', grains, 1);
+    pool.snapshot('old', 'v');
+    pool.snapshot('new', 'v');
+    for (let grain = 0; grain < grains; grain += 2) pool.write('v', grain, 2);
+    const old = pool.found('old');
+    const { gate } = pool.found('v');
+    const held = old.held!;
+    let looks = 0;
+    const nextClear = held.nextClear.bind(held);
+    held.nextClear = (from, end) => {
+      if (gate['closed'] > 0) looks++;
+      return nextClear(from, end);
+    };
+    pool.world.run('delete', core.deleteSnapshot('new'));
+    runner.runUntil(() => old.parent === pool.found('v'));
+    assert.equal(held.count, grains / 2);
+    assert.ok(looks < 16, `${looks} looks behind a closed gate`);
+  });
 });
 
 describe('Holes that are given to those who read through a volume', () => {

@@ -130,7 +130,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a sync does not give the older neighbour what it reads through the target',
     file: 'sync.ts',
-    find: 'else yield* clean(state, target, child, differing(state, target), false, false);',
+    find: 'else yield* clean(state, target, child, neededOf(state, target, child), false, false);',
     replace: '',
   },
   {
