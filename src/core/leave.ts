@@ -142,13 +142,13 @@ function* giveChanged(state: State, leaver: Volume): Plan<number> {
  * When it returns, nothing has happened since `give` to what it went by: the leaver's children get less where the parent has the same.
  * Where that goes offline meanwhile, its grains do not count (`differing`), and all is given.
  */
-export function* giveLast(leaver: Volume, give: () => Plan<unknown>): Plan<void> {
+export function* giveLast<T>(leaver: Volume, give: () => Plan<T>): Plan<T> {
   const isServed = () => leaver.parent?.offline === '';
-  let wasServed: boolean;
-  do {
-    wasServed = isServed();
-    yield* give();
-  } while (wasServed && !isServed());
+  for (;;) {
+    const wasServed = isServed();
+    const given = yield* give();
+    if (!wasServed || isServed()) return given;
+  }
 }
 
 type Move = { rows: RowChange[]; files: PoolFile[]; apply: () => void };
@@ -257,6 +257,7 @@ export function neededOf(state: State, leaver: Volume, child: Volume): Bitmap | 
   if (only === null) needed.or(leaver.held!);
   else if (leaver.held !== null) needed.and(leaver.held);
   if (child.held !== null) needed.andNot(child.held);
+  if (needed.bits > child.grains) needed.clearRange(child.grains, needed.bits - child.grains);
   return needed;
 }
 

@@ -152,40 +152,35 @@ function changedIn(state: State, source: Volume, cut: number, target: Volume, si
   return bits;
 }
 
-function* cleanReaders(state: State, target: Volume, changed: Bitmap): Plan<void> {
-  for (const child of [...target.children]) {
-    if (isOwnTarget(child, target)) yield* giveLacking(state, child, changed);
-    else yield* clean(state, target, child, neededOf(state, target, child), false, false);
+/** Those that read through the target get what they need of it. False: not all of them, it would be more than `max` bytes. */
+function* cleanReaders(
+  state: State,
+  target: Volume,
+  changed: Bitmap,
+  max = Number.POSITIVE_INFINITY,
+): Plan<boolean> {
+  let left = max;
+  for (const child of target.children.filter((c) => c.held !== null)) {
+    const isOwn = isOwnTarget(child, target);
+    const needed = isOwn ? lackingOf(state, child, changed) : neededOf(state, target, child)!;
+    try {
+      left -= needed.count * target.grain;
+      if (left < 0) return false;
+      if (isOwn) yield* giveRange(state, child, needed);
+      else yield* clean(state, target, child, needed, false, false);
+    } finally {
+      needed.release();
+    }
   }
-}
-
-function* giveLacking(state: State, child: Volume, changed: Bitmap): Plan<void> {
-  const lacking = lackingOf(state, child, changed);
-  try {
-    yield* giveRange(state, child, lacking);
-  } finally {
-    lacking.release();
-  }
+  return true;
 }
 
 /** Most of what has changed it may have, and looking at each of very many runs would keep all host I/O waiting. */
-function lackingOf(state: State, child: Volume, bits: Bitmap): Bitmap {
-  const lacking = new Bitmap(state.arena, VOLATILE_ID, Math.min(bits.bits, child.grains));
-  if (child.held === null) return lacking;
-  lacking.or(bits);
-  lacking.andNot(child.held);
+function lackingOf(state: State, child: Volume, changed: Bitmap): Bitmap {
+  const lacking = new Bitmap(state.arena, VOLATILE_ID, Math.min(changed.bits, child.grains));
+  lacking.or(changed);
+  lacking.andNot(child.held!);
   return lacking;
-}
-
-/** At the most: what those who read through the target would be given of these grains. */
-function bytesLacking(state: State, target: Volume, bits: Bitmap): number {
-  let grains = 0;
-  for (const child of target.children) {
-    const lacking = lackingOf(state, child, bits);
-    grains += lacking.count;
-    lacking.release();
-  }
-  return grains * target.grain;
 }
 
 const isOwnTarget = (child: Volume, of: Volume) => child.row.source === of.row.id;
@@ -238,14 +233,14 @@ function* switchOver(
   try {
     // One that is broken by now may have had grains punched out.
     for (const v of [source, target]) v.checkOnline();
-    if (!last && bytesLacking(state, target, late) > LATE_BYTES_MAX) return false;
     const patch = commonRuns(late, next.bitmap, last ? Number.POSITIVE_INFINITY : PATCH_RUNS_MAX);
     if (patch === null) return false;
     changed.or(late);
     for (const [first, count] of patch) next.bitmap.clearRange(first, count);
     next.row.patch = patch;
     if (isAsked(state, target)) yield* recordLate(state, target, late);
-    yield* giveLast(target, () => cleanReaders(state, target, changed));
+    const max = last ? Number.POSITIVE_INFINITY : LATE_BYTES_MAX;
+    if (!(yield* giveLast(target, () => cleanReaders(state, target, changed, max)))) return false;
     yield* commitSync(state, mapping, request, source, target, next);
     return true;
   } finally {

@@ -51,12 +51,17 @@ describe('A sync that fails', function () {
   });
 });
 
-describe('Hosts of the source of a copy that is synced', () => {
+describe('Hosts beside a sync', () => {
   const FIRST = 20;
   const ALL = 48;
 
-  for (const reader of ['an older snapshot', 'a snapshot of the copy'])
-    it(`do not wait until ${reader} has all that they have written meanwhile in one run`, () => {
+  /** What reads through the copy, and who writes meanwhile. */
+  for (const [reader, written] of [
+    ['an older snapshot', 'its source'],
+    ['a snapshot of the copy', 'its source'],
+    ['an older snapshot', 'a newer copy'],
+  ] as const)
+    it(`do not wait until ${reader} has all that they have written meanwhile in ${written}, in one run`, () => {
       const pool = large(5, 'v', ALL);
       const { core, runner } = pool.world;
       if (reader === 'an older snapshot') pool.snapshot('s', 'v');
@@ -65,18 +70,19 @@ describe('Hosts of the source of a copy that is synced', () => {
       if (reader === 'a snapshot of the copy') pool.snapshot('s', 't');
       fill(pool, 'v', 2, FIRST);
       pool.emptyLog();
+      if (written === 'a newer copy') pool.clone('n', 'v');
       const given = givenBehindGate(pool);
       runner.call('sync', core.syncMapping('t'), () => {});
       const s = pool.found('s');
       runner.runUntil(() => s.held!.count > 0);
       for (let at = FIRST * MIB; at < ALL * MIB; at += PIECE)
-        runner.call('write', writePiece(pool, 'v', at, 2), () => {});
+        runner.call('write', writePiece(pool, written === 'a newer copy' ? 'n' : 'v', at, 2), () => {});
       runner.runUntilAnswered();
       assert.ok(given() <= 16 * MIB, `${given()} grains were given behind a closed gate`);
-      for (const [name, shown] of [
-        ['s', 1],
-        ['t', 2],
-      ] as const)
-        assert.deepEqual([pool.read(name, 0), pool.read(name, ALL * MIB - 1)], [shown, shown], name);
+      assert.deepEqual([pool.read('s', 0), pool.read('s', ALL * MIB - 1)], [1, 1]);
+      assert.deepEqual(
+        [pool.read('t', 0), pool.read('t', ALL * MIB - 1)],
+        [2, written === 'a newer copy' ? 1 : 2],
+      );
     });
 });

@@ -130,14 +130,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a sync does not give the older neighbour what it reads through the target',
     file: 'sync.ts',
-    find: 'else yield* clean(state, target, child, neededOf(state, target, child), false, false);',
+    find: 'else yield* clean(state, target, child, needed, false, false);',
     replace: '',
   },
   {
     what: "a sync does not give the target's own targets what will change",
     file: 'sync.ts',
-    find: 'if (isOwnTarget(child, target)) yield* giveLacking(state, child, changed);',
-    replace: 'if (isOwnTarget(child, target)) continue;',
+    find: 'if (isOwn) yield* giveRange(state, child, needed);',
+    replace: 'if (isOwn) continue;',
   },
   {
     what: 'who leaves the chain does not say where its own writes differ',
