@@ -12,6 +12,7 @@
  */
 import type { EpochSeq, VolumeId } from '../base/brands.ts';
 import { assert } from '../base/errors.ts';
+import type { Bitmap } from './bitmap.ts';
 import { bitmapFile } from './bitmap-file.ts';
 import { checkBitmapMemory, pagesOf } from './bitmap-memory.ts';
 import { flushCut, flushVolume } from './flush.ts';
@@ -204,11 +205,8 @@ function prepare(state: State, m: Member, cutAt: number, draft: Draft): Prepared
   edit(draft, source, { epoch: epoch.row.seq });
   if (before !== undefined) edit(draft, before, { parent: target.row.id });
   // Beyond the source's end the target holds its own zeros.
-  if (target.grains > source.grains) {
-    const beyond = target.grains - source.grains;
-    held.bitmap.setRange(source.grains, beyond);
-    held.row.preset.push([source.grains, beyond]);
-  }
+  const beyond = target.grains - source.grains;
+  if (beyond > 0) held.row.preset.push([source.grains, beyond]);
   const rows = [
     ...old.rows,
     put('mapping', mappingRow),
@@ -236,9 +234,16 @@ function prepare(state: State, m: Member, cutAt: number, draft: Draft): Prepared
     target.parent = source;
     source.children.push(target);
     for (const e of [all, own]) if (e !== null) target.epochs.push(e.epoch);
+    // Not before: without the commit nobody would give the pages back.
+    setPreset(held.bitmap, held.row);
+    if (all !== null) setPreset(all.epoch.bitmap, all.bitmapRow);
     adopt(state, target, mappingRow);
   };
   return { rows, apply, files: old.files };
+}
+
+function setPreset(bitmap: Bitmap, { preset }: BitmapRow): void {
+  for (const [first, count] of preset) bitmap.setRange(first, count);
 }
 
 function ownEpoch(state: State, target: Volume, row: VolumeRow): { epoch: Epoch; bitmapRow: BitmapRow } {
@@ -252,7 +257,6 @@ function changeOfAll(state: State, target: Volume): { epoch: Epoch; bitmapRow: B
   if (!state.mappingsFrom(target).some((m) => m.row.cut > 0)) return null;
   const all = state.newEpoch(target);
   all.epoch.marks = null;
-  all.epoch.bitmap.setRange(0, target.grains);
   all.bitmapRow.preset.push([0, target.grains]);
   return all;
 }

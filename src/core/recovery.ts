@@ -217,7 +217,7 @@ function* loadBits(state: State, warm: boolean, damage: Damage): Plan<void> {
       if (dirty) bitmap.dirty = true;
       return true;
     });
-    // The process may have died between the commit of a growth and its bits.
+    // The process may have died between the commit of a cut or a growth and its bits.
     for (const { bitmap } of all)
       for (const [first, count] of state.bitmaps.get(bitmap.id)?.preset ?? []) bitmap.setRange(first, count);
     return;

@@ -1,6 +1,6 @@
 /**
- * Deaths at one moment: when a growth is durable and memory does not know it, when a cut is made and not told, and between two
- * stores of shared words; and such as take the shared words while the machine goes on.
+ * Deaths at one moment: when a growth or a cut is durable and memory does not know it, when a cut is made and not told, and between
+ * two stores of shared words; and such as take the shared words while the machine goes on.
  */
 import assert from 'node:assert/strict';
 import type { Arena } from '../../src/core/arena.ts';
@@ -63,6 +63,32 @@ describe('A growth that is durable when the process dies', () => {
       if (dieGrowing(pool, 'v')) tried++;
       world.run('sync', world.core.syncMapping('c'));
       assert.equal(pool.read('c', 6), 0, `seed ${seed}`);
+    }
+    assert.ok(tried > SEEDS / 2, `${tried} of ${SEEDS}`);
+  });
+});
+
+describe('A cut that is durable when the process dies', () => {
+  it('has changed all of its target: the next sync of a copy of that gives the copy all', () => {
+    let tried = 0;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const pool = new SmallPool(seed);
+      const { world } = pool;
+      pool.volume('v', 4, 1);
+      pool.volume('t', 4, 2);
+      pool.clone('copy', 't');
+      pool.copyAll('copy');
+      pool.map('m', 'v', 't');
+      const { id } = pool.found('t');
+      world.runner.call('start', world.core.startMappings(['m']), () => {});
+      world.runner.runUntil(
+        () => (JSON.parse(world.disk.catalog.get(`volume ${id}`)!) as VolumeRow).parent !== null,
+      );
+      if (pool.found('t').parent === null) tried++;
+      world.processDeath();
+      world.open();
+      world.run('sync', world.core.syncMapping('copy'));
+      assert.equal(pool.read('copy', 3), 1, `seed ${seed}`);
     }
     assert.ok(tried > SEEDS / 2, `${tried} of ${SEEDS}`);
   });
