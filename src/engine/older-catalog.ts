@@ -9,12 +9,12 @@
  *
  * The undo log tells the same of itself (log-scan.ts).
  */
-import fs from 'node:fs';
 import path from 'node:path';
 import { FlashCopyError } from '../base/errors.ts';
+import { bitmapFile } from '../core/bitmap-file.ts';
 import { PUT_CATALOG_BACK } from '../core/recovery-log.ts';
-import type { BitmapRow, EngineRow } from '../core/rows.ts';
-import { isNewerData } from './data-files.ts';
+import type { BitmapRow } from '../core/rows.ts';
+import { DATA_FILE } from './data-files.ts';
 import type { CatalogRow } from './messages.ts';
 
 export const BITMAP_FILE = /^bitmaps\/(\d+)\.(\d+)$/;
@@ -22,13 +22,14 @@ export const BITMAP_FILE = /^bitmaps\/(\d+)\.(\d+)$/;
 /** `gen`: the one that the catalog names. */
 export type LaterGeneration = { file: string; gen: number };
 
-export function refuseOlderCatalog(poolDir: string, rows: CatalogRow[]): void {
-  const engine = rows.find(({ table }) => table === 'engine')?.row as EngineRow | undefined;
-  const nextId = engine?.nextId ?? 1;
-  const data = namesIn(poolDir, 'volumes').find((file) => isNewerData(poolDir, file, nextId));
+/** By what was found (stray-files.ts). */
+export function refuseOlderCatalog(
+  poolDir: string,
+  { newer, later: [later] }: { newer: readonly { file: string }[]; later: readonly LaterGeneration[] },
+): void {
+  const data = newer.find(({ file }) => DATA_FILE.test(file));
   if (data !== undefined)
-    refuse(poolDir, `${data}, which holds data under a number that the catalog has not given out yet`);
-  const [later] = laterGenerations(namesIn(poolDir, 'bitmaps'), rows);
+    refuse(poolDir, `${data.file}, which holds data under a number that the catalog has not given out yet`);
   if (later !== undefined) refuse(poolDir, `${later.file}: it names generation ${later.gen} of that bitmap`);
 }
 
@@ -40,24 +41,24 @@ function refuse(poolDir: string, what: string): void {
   );
 }
 
-/** Of the files, by their paths below the pool, those that are later than the rows can be. */
-export function laterGenerations(files: Iterable<string>, rows: readonly CatalogRow[]): LaterGeneration[] {
-  const generations = new Map<number, number[]>();
-  for (const file of files) {
+/** Of the files that no row names, by their paths below the pool, those that are later than the rows can be. `there`: all files. */
+export function laterGenerations(
+  unnamed: Iterable<string>,
+  there: { has: (file: string) => boolean },
+  rows: readonly CatalogRow[],
+): LaterGeneration[] {
+  const latest = new Map<number, number>();
+  for (const file of unnamed) {
     const [, id, gen] = BITMAP_FILE.exec(file) ?? [];
-    if (id !== undefined) generations.set(Number(id), [...(generations.get(Number(id)) ?? []), Number(gen)]);
+    if (id !== undefined) latest.set(Number(id), Math.max(Number(gen), latest.get(Number(id)) ?? 0));
   }
-  return rows.flatMap(({ table, row }) => {
-    if (table !== 'bitmap') return [];
+  const later: LaterGeneration[] = [];
+  for (const { table, row } of rows) {
     const { id, gen } = row as BitmapRow;
-    const found = generations.get(id) ?? [];
-    const latest = Math.max(0, ...found);
-    const isGone = gen > 0 && !found.includes(gen);
-    return latest > (isGone ? gen : gen + 1) ? [{ file: `bitmaps/${id}.${latest}`, gen }] : [];
-  });
-}
-
-function namesIn(poolDir: string, below: string): string[] {
-  const dir = path.join(poolDir, below);
-  return fs.existsSync(dir) ? fs.readdirSync(dir).map((name) => `${below}/${name}`) : [];
+    const found = table === 'bitmap' ? latest.get(id) : undefined;
+    if (found === undefined) continue;
+    const isGone = gen > 0 && !there.has(bitmapFile(id, gen).path);
+    if (found > (isGone ? gen : gen + 1)) later.push({ file: bitmapFile(id, found).path, gen });
+  }
+  return later;
 }

@@ -5,7 +5,7 @@ import { badDataFiles } from './data-files.ts';
 import { markLog } from './log-mark.ts';
 import type { DataThreadStart } from './messages.ts';
 import { refuseOlderCatalog } from './older-catalog.ts';
-import { strayFiles } from './stray-files.ts';
+import { compareFiles, isWholeTruth } from './stray-files.ts';
 
 /** Removes nothing: the pool may still be refused. Damaged: the catalog does not belong to these files. The caller has the pool's lock. */
 export function readPool(
@@ -13,10 +13,12 @@ export function readPool(
   catalog: Catalog,
 ): Pick<DataThreadStart, 'rows' | 'damaged' | 'badFiles' | 'strays' | 'pool' | 'mark' | 'memoryId'> {
   const stored = catalog.load();
-  refuseOlderCatalog(poolDir, stored.rows);
+  const files = compareFiles(poolDir, stored);
+  refuseOlderCatalog(poolDir, files);
   const badFiles = badDataFiles(poolDir, stored.rows);
-  const strays = strayFiles(poolDir, stored, badFiles);
   const isNew = stored.rows.length === 0 && stored.damaged.length === 0;
+  // What lies beside a catalog without a row cannot be its leftover.
+  const strays = !isNew && isWholeTruth(stored, files, badFiles) ? files.strays : [];
   const { poolId: pool } = catalog;
   const memoryId = randomInt(1, 2 ** 32);
   return { ...stored, badFiles, strays, pool, memoryId, ...(isNew && { mark: markLog(poolDir, pool) }) };

@@ -36,8 +36,9 @@ export type FileComparison = {
   missing: string[];
 };
 
-/** `nextId`: the first number that was not given out. */
-export function compareFiles(poolDir: string, stored: StoredRows, nextId: number): FileComparison {
+export function compareFiles(poolDir: string, stored: StoredRows): FileComparison {
+  const engine = stored.rows.find(({ table }) => table === 'engine')?.row as EngineRow | undefined;
+  const nextId = engine?.nextId ?? 1;
   const there = new Set(['volumes', 'bitmaps'].flatMap((below) => filesBelow(poolDir, below)));
   const named = namedFiles(stored);
   const unnamed = [...there].filter((file) => !named.has(file));
@@ -45,30 +46,23 @@ export function compareFiles(poolDir: string, stored: StoredRows, nextId: number
     const why = whyNewer(poolDir, file, nextId);
     return why === null ? [] : [{ file, why }];
   });
-  const later = laterGenerations(there, stored.rows);
+  const later = laterGenerations(unnamed, there, stored.rows);
+  const isNewer = new Set([...newer, ...later].map(({ file }) => file));
   return {
-    strays: unnamed.filter((file) => [...newer, ...later].every((each) => each.file !== file)),
+    strays: unnamed.filter((file) => !isNewer.has(file)),
     newer,
     later,
     missing: [...named].filter((file) => !there.has(file)),
   };
 }
 
-/** As far as rows and files tell. */
+/** As far as rows and files tell. What is stray may be removed then, if bitmaps and undo log are found whole. */
 export const isWholeTruth = (
   { rows, damaged }: StoredRows,
   { newer, later, missing }: FileComparison,
   badFiles: readonly BadFile[],
 ): boolean =>
   [damaged, newer, later, missing, badFiles, missingRows(rows)].every((found) => found.length === 0);
-
-/** Those that may be removed if bitmaps and undo log are found whole. */
-export function strayFiles(poolDir: string, stored: StoredRows, badFiles: readonly BadFile[]): string[] {
-  const engine = stored.rows.find(({ table }) => table === 'engine')?.row as EngineRow | undefined;
-  if (engine === undefined) return [];
-  const compared = compareFiles(poolDir, stored, engine.nextId);
-  return isWholeTruth(stored, compared, badFiles) ? compared.strays : [];
-}
 
 /** All files of a bitmap. */
 export const generationsOf = (poolDir: string, bitmap: number): string[] =>

@@ -35,6 +35,21 @@ describe('Files of a pool that no row names', () => {
     assert.deepEqual(strayFiles(dir), []);
   });
 
+  it('are told from the others in one look at the folders', () => {
+    const { readdirSync } = fs;
+    const looks: string[] = [];
+    fs.readdirSync = ((at: string, ...rest: []) => {
+      looks.push(path.relative(dir, at));
+      return readdirSync(at, ...rest);
+    }) as typeof readdirSync;
+    try {
+      openAndClose();
+    } finally {
+      fs.readdirSync = readdirSync;
+    }
+    assert.deepEqual(looks.sort(), ['bitmaps', 'volumes']);
+  });
+
   it('stay where they are if they are none of a pool', () => {
     put('volumes/notes.txt', 'mine');
     openAndClose();

@@ -206,9 +206,9 @@ export class StateMachine implements Machine {
       logBytes,
     });
     const rows = [...image.rows];
-    assert(laterGenerations(image.files.keys(), rows).length === 0, 'the catalog is older than no bitmap');
     const named = namedFiles(rows);
     const strays = [...image.files.keys()].filter((path) => !named.has(path));
+    assert(laterGenerations(strays, image.files, rows).length === 0, 'the catalog is older than no bitmap');
     const badFiles = shortFiles(rows, image.files);
     this.runner.run(
       'open',

@@ -149,7 +149,7 @@ export class SimWorld implements Machine {
     const named = namedFiles(rows);
     const strays = [...this.disk.files.keys()].filter((path) => !named.has(path));
     assert(
-      laterGenerations(this.disk.files.keys(), rows).length === 0,
+      laterGenerations(strays, this.disk.files, rows).length === 0,
       'the catalog is older than no bitmap',
     );
     const badFiles = [...shortFiles(rows, this.disk.files), ...this.exchanged];

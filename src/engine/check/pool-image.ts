@@ -49,7 +49,7 @@ export class PoolImage {
 
   /** Its files beside what the rows name. They are looked at once: a repair looks at another image. */
   get files(): FileComparison {
-    this.#files ??= compareFiles(this.dir, this.stored, this.nextId ?? 1);
+    this.#files ??= compareFiles(this.dir, this.stored);
     return this.#files;
   }
 
