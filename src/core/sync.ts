@@ -77,10 +77,11 @@ function* syncNow(
 ): Plan<boolean> {
   if (yield* flushCut(state, source)) return true;
   for (let round = 1; ; round++) {
+    // Before the commit of 1, which gives its number out: no file has a number that the catalog may give to another one.
+    const next = state.newBitmap(target.grains);
     // 1. An end for what changed.
     yield* withGates(state, [source, target], splitEpochs(state, [source, target]));
     const changed = changedIn(state, source, mapping.row.cut, target, target.row.since);
-    const next = state.newBitmap(target.grains);
     let kept = false;
     try {
       // 2. Those that read through the target.
