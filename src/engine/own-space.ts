@@ -24,7 +24,8 @@ import { fallocate, fallocateBeside } from '../sys/libc.ts';
 import type { CatalogRow } from './messages.ts';
 import { freeBytes } from './space.ts';
 
-const PIECE_BYTES = 16 * 1024 * 1024;
+/** Shared blocks are read and written while the file is locked, and the data thread waits for that lock when it opens the file. */
+const PIECE_BYTES = 1024 * 1024;
 const KEEP_SIZE = 0x01;
 const UNSHARE_RANGE = 0x40;
 const EOPNOTSUPP = 95;

@@ -110,6 +110,26 @@ describe('The space of a pool that was copied', function () {
     close(started);
     return space.warnings;
   };
+  /** How often others had their turn while it was looked at what the file lacks, and taken. */
+  async function turnsOfStart(pool: string, file: string): Promise<number> {
+    let turns = 0;
+    const { open: openFile } = fs.promises;
+    fs.promises.open = async (...asked) => {
+      const handle = await openFile(...asked);
+      const { stat } = handle;
+      handle.stat = ((...how: []) => {
+        if (asked[0] === path.join(pool, file)) turns++;
+        return stat.apply(handle, how);
+      }) as typeof stat;
+      return handle;
+    };
+    try {
+      await start(pool);
+    } finally {
+      fs.promises.open = openFile;
+    }
+    return turns;
+  }
   const logFindings = (pool: string) => checkPool(pool).findings.filter(({ file }) => file === 'log');
 
   for (const [what, how] of Object.entries(COPIES))
@@ -167,23 +187,19 @@ describe('The space of a pool that was copied', function () {
     const looks = [...countWithoutSpace(fd, THICK_BYTES, file)].length;
     fs.closeSync(fd);
     assert.ok(looks > 8, `${looks} looks at the map of its extents`);
-    let turns = 0;
-    const { open: openFile } = fs.promises;
-    fs.promises.open = async (...asked) => {
-      const handle = await openFile(...asked);
-      const { stat } = handle;
-      handle.stat = ((...how: []) => {
-        if (asked[0] === file) turns++;
-        return stat.apply(handle, how);
-      }) as typeof stat;
-      return handle;
-    };
-    try {
-      await start(dir);
-    } finally {
-      fs.promises.open = openFile;
-    }
+    const turns = await turnsOfStart(dir, 'volumes/1.data');
     assert.ok(turns >= looks, `${looks} looks, and ${turns} turns`);
+  });
+
+  it('is taken a little at a time where it is shared: whoever opens the file waits for that', async () => {
+    const pool = open(dir);
+    for (let at = 0; at < THICK_BYTES; at += MiB) pool.write('data', at, Buffer.alloc(MiB, 1));
+    close(pool);
+    await run('cp', ['--archive', '--reflink=always', dir, copy]);
+    assert.equal(missing(copy, ['volumes/1.data']), THICK_BYTES);
+    const turns = await turnsOfStart(copy, 'volumes/1.data');
+    assert.ok(turns >= THICK_BYTES / MiB, `${turns} turns`);
+    assert.equal(missing(copy), 0);
   });
 
   it('is left as it is where nothing was copied, also on a full disk', async () => {
