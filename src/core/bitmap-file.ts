@@ -9,7 +9,7 @@
 import { crc32 } from 'node:zlib';
 import { FlashCopyError } from '../base/errors.ts';
 import { PAGE_BITS, PAGE_WORDS } from './arena.ts';
-import type { Bitmap } from './bitmap.ts';
+import type { Bitmap, Page } from './bitmap.ts';
 import { type Block, op, type Plan, PoolFile } from './ops.ts';
 import type { Memory } from './ports.ts';
 import type { BitmapRow } from './rows.ts';
@@ -24,40 +24,53 @@ const BITS = 1;
 const FULL = 2;
 /** Blocks written or read at once. */
 const CHUNK = 256;
+/** Pages taken at once to be written. */
+const PIECE = 32;
 
 const directoryBlocks = (pages: number): number => Math.ceil((HEAD + pages * ENTRY) / BLOCK);
 
 export const bitmapFile = (id: number, gen: number): PoolFile => new PoolFile(`bitmaps/${id}.${gen}`);
 
-type Frozen = { id: number; bits: number; pages: { index: number; words: Uint8Array | null }[] };
+/** What is written of a bitmap: these pages, in order. `take` gives some of them as they are at that moment. */
+export type Pages = {
+  id: number;
+  bits: number;
+  indexes: number[];
+  take: (indexes: number[]) => Iterable<Page>;
+};
 
-/** The bitmap's bits of this moment. */
-export function freeze(bitmap: Bitmap): Frozen {
-  const pages = [...bitmap.content()].map((p) => ({
-    index: p.index,
-    words: p.words === null ? null : new Uint8Array(p.words.slice().buffer),
-  }));
-  return { id: bitmap.id, bits: bitmap.bits, pages };
-}
+/** All of a bitmap that nobody changes until it is written. */
+export const freeze = (bitmap: Bitmap): Pages => ({
+  id: bitmap.id,
+  bits: bitmap.bits,
+  indexes: bitmap.pages(),
+  take: (indexes) => bitmap.content(indexes),
+});
 
-/** Write generation `gen` durably. Not valid before the catalog says so. */
-export function* writeBitmap(state: State, frozen: Frozen, gen: number): Plan<void> {
-  const dirBlocks = directoryBlocks(frozen.pages.length);
-  const head = encodeDirectory(frozen, gen, dirBlocks);
-  const data = frozen.pages.filter((p) => p.words !== null);
-  const file = bitmapFile(frozen.id, gen);
-  yield op.create(file, (dirBlocks + data.length) * BLOCK);
+/**
+ * Write generation `gen` durably. Not valid before the catalog says so. Of a large bitmap all pages at once would keep host I/O
+ * waiting: each is taken when its turn comes, and what is set in others meanwhile may be in the file or not.
+ */
+export function* writeBitmap(state: State, pages: Pages, gen: number): Plan<void> {
+  const { indexes } = pages;
+  const dirBlocks = directoryBlocks(indexes.length);
+  const directory = beginDirectory(pages, gen, dirBlocks);
+  const file = bitmapFile(pages.id, gen);
+  yield op.create(file, dirBlocks * BLOCK);
   const block = state.memory.take(CHUNK * BLOCK);
   try {
+    let place = dirBlocks;
+    for (let at = 0; at < indexes.length; at += PIECE) {
+      const count = takePiece(pages, at, directory, block);
+      if (count > 0) yield op.write(file, place * BLOCK, count * BLOCK, block);
+      place += count;
+    }
+    const head = new Uint8Array(directory.buffer);
+    directory.setUint32(8, crc32(head), true);
     for (let at = 0; at < dirBlocks; at += CHUNK) {
       const n = Math.min(CHUNK, dirBlocks - at) * BLOCK;
       block.bytes.set(head.subarray(at * BLOCK, at * BLOCK + n));
       yield op.write(file, at * BLOCK, n, block);
-    }
-    for (let at = 0; at < data.length; at += CHUNK) {
-      const part = data.slice(at, at + CHUNK);
-      part.forEach((p, i) => void block.bytes.set(p.words!, i * BLOCK));
-      yield op.write(file, (dirBlocks + at) * BLOCK, part.length * BLOCK, block);
     }
     yield op.flush(file);
   } finally {
@@ -65,25 +78,33 @@ export function* writeBitmap(state: State, frozen: Frozen, gen: number): Plan<vo
   }
 }
 
-function encodeDirectory(frozen: Frozen, gen: number, dirBlocks: number): Uint8Array {
-  const head = new Uint8Array(dirBlocks * BLOCK);
-  const v = new DataView(head.buffer);
+function beginDirectory({ id, bits, indexes }: Pages, gen: number, dirBlocks: number): DataView {
+  const v = new DataView(new ArrayBuffer(dirBlocks * BLOCK));
   v.setUint32(0, MAGIC, true);
   v.setUint32(4, VERSION, true);
-  v.setFloat64(16, frozen.id, true);
+  v.setFloat64(16, id, true);
   v.setFloat64(24, gen, true);
-  v.setFloat64(32, frozen.bits, true);
-  v.setUint32(40, frozen.pages.length, true);
+  v.setFloat64(32, bits, true);
+  v.setUint32(40, indexes.length, true);
   v.setUint32(44, dirBlocks, true);
-  let o = HEAD;
-  for (const p of frozen.pages) {
-    v.setUint32(o, p.index, true);
-    v.setUint32(o + 4, p.words === null ? FULL : BITS, true);
-    v.setUint32(o + 8, p.words === null ? 0 : crc32(p.words), true);
+  return v;
+}
+
+/** The pages from `at` on, as they are now, into directory and block; how many of them have words. */
+function takePiece(pages: Pages, at: number, directory: DataView, block: Block): number {
+  let o = HEAD + at * ENTRY;
+  let count = 0;
+  for (const { index, words } of pages.take(pages.indexes.slice(at, at + PIECE))) {
+    directory.setUint32(o, index, true);
+    directory.setUint32(o + 4, words === null ? FULL : BITS, true);
+    if (words !== null) {
+      const bytes = block.bytes.subarray(count * BLOCK, ++count * BLOCK);
+      bytes.set(new Uint8Array(words.buffer, words.byteOffset, BLOCK));
+      directory.setUint32(o + 8, crc32(bytes), true);
+    }
     o += ENTRY;
   }
-  v.setUint32(8, crc32(head), true);
-  return head;
+  return count;
 }
 
 /** By the beginning of a file: a bitmap that this program does not know. */

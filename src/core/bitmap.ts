@@ -10,6 +10,10 @@ import { assert } from '../base/errors.ts';
 import { type Arena, PAGE_BITS, PAGE_WORDS } from './arena.ts';
 
 const ONES = 0xffffffff;
+const EMPTY = new Uint32Array(PAGE_WORDS);
+
+/** `words`: null where all bits are set. */
+export type Page = { index: number; words: Uint32Array | null };
 
 /** The mask of bits [from, to) of one word, 0 <= from < to <= 32. */
 function mask(from: number, to: number): number {
@@ -210,12 +214,13 @@ export class Bitmap {
     return first;
   }
 
-  /** this |= other. */
-  or(other: Bitmap): void {
+  /** this |= other, of all pages or of these. */
+  or(other: Bitmap, pages: Iterable<number> = other.dir.keys()): void {
     if (this.dead) return;
-    for (const [index, page] of other.dir) {
+    for (const index of pages) {
+      const page = other.dir.get(index);
       const bits = Math.min(this.bits - index * PAGE_BITS, PAGE_BITS);
-      if (bits <= 0) continue;
+      if (page === undefined || bits <= 0) continue;
       if (page < 0) this.setRange(index * PAGE_BITS, bits);
       else this.orPage(index, other.arena.words, other.arena.wordOf(page), bits);
     }
@@ -293,12 +298,21 @@ export class Bitmap {
     this.dir.delete(index);
   }
 
-  /** Pages that hold a set bit, in order, as they would lie in a file: full, or 1024 words. */
-  *content(): Generator<{ index: number; words: Uint32Array | null }, void, void> {
-    for (const index of [...this.dir.keys()].sort((a, b) => a - b)) {
-      const page = this.dir.get(index)!;
-      const base = page < 0 ? 0 : this.arena.wordOf(page);
-      yield { index, words: page < 0 ? null : this.arena.words.subarray(base, base + PAGE_WORDS) };
+  /** Where there are pages, in order. All others are zeros. */
+  pages(): number[] {
+    return [...this.dir.keys()].sort((a, b) => a - b);
+  }
+
+  /** Pages as they would lie in a file: full, or 1024 words. */
+  *content(pages = this.pages()): Generator<Page, void, void> {
+    for (const index of pages) {
+      const page = this.dir.get(index);
+      if (page === undefined) yield { index, words: EMPTY };
+      else if (page < 0) yield { index, words: null };
+      else {
+        const base = this.arena.wordOf(page);
+        yield { index, words: this.arena.words.subarray(base, base + PAGE_WORDS) };
+      }
     }
   }
 

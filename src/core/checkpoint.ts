@@ -3,19 +3,20 @@
  *
  *   1. the end: all records that exist now
  *   2. fill: their grains go to the data files
- *   3. for every bitmap that differs from its file: take its bits of this moment and what is pending
- *   4. flush the data files of those volumes: what the bits speak of is durable
- *   5. write the bitmaps' next generations, flushed. Another commit under way may change a bitmap's row, or drop it, and fail: it
- *      is waited for, and the bitmap is written once more if it is to be another one now
+ *   3. for every bitmap that differs from its file: take what is pending; from here on a change has it differ from this generation
+ *      too. Then write the next generation, flushed, each page as it is when its turn comes
+ *   4. flush the volume's data file: what the bits in those pages speak of is durable
+ *   5. another commit under way may change a bitmap's row, or drop it, and fail: it is waited for, and the bitmap is written once
+ *      more if it is to be another one now
  *   6. one commit: the new generations, and the log's new tail
  *   7. the old generations go, the log is cut
  *
  * Writes go on meanwhile; what they change is in later records, or pending, or in the next checkpoint.
  */
-import { VOLATILE_ID } from './arena.ts';
+import { PAGE_BITS, VOLATILE_ID } from './arena.ts';
 import { isWaiting } from './bad-file.ts';
-import { Bitmap } from './bitmap.ts';
-import { bitmapFile, freeze, writeBitmap } from './bitmap-file.ts';
+import { Bitmap, type Page } from './bitmap.ts';
+import { bitmapFile, type Pages, writeBitmap } from './bitmap-file.ts';
 import { breakUnfilled, forgetLogged } from './break.ts';
 import { mergeEpochs } from './epochs.ts';
 import { fillVolume } from './fill.ts';
@@ -26,6 +27,10 @@ import type { Plan, PoolFile, RowChange } from './ops.ts';
 import type { BitmapRow, LogMark, LogTail } from './rows.ts';
 import { put, removeFiles, type State, together } from './state.ts';
 import { REGION_GRAINS, type Volume } from './volume.ts';
+
+/** Bitmaps that are written at the same time. */
+const WRITERS = 16;
+const PAGE_REGIONS = PAGE_BITS / REGION_GRAINS;
 
 export function* checkpoint(state: State): Plan<void> {
   const last = state.log.records.at(-1) ?? null;
@@ -182,9 +187,13 @@ function dirtyBitmaps(state: State): Job[] {
 }
 
 function* writeGenerations(state: State, jobs: Job[]): Plan<void> {
+  let next = 0;
+  const writer = function* (): Plan<void> {
+    while (next < jobs.length) yield* writeGeneration(state, jobs[next++]!);
+  };
   yield* together(
     state,
-    jobs.map((job) => writeGeneration(state, job)),
+    Array.from({ length: WRITERS }, () => writer()),
   );
 }
 
@@ -192,55 +201,63 @@ function* writeGeneration(state: State, job: Job): Plan<void> {
   const row = state.bitmaps.get(job.bitmap.id);
   job.row = null;
   if (row === undefined || job.volume.removed) return;
-  const isFlushed = job.isHeld && !job.volume.unflushed && !isWaiting(job.volume);
+  const isFlushed = mayFlush(job);
   job.sealed = isFlushed ? job.volume.seal() : [];
-  const frozen = freezeFor(state, job);
   job.bitmap.dirty = false;
   try {
+    yield* writeBitmap(state, pagesFor(state, job), row.gen + 1);
     if (isFlushed) yield* flushData(state, job.volume);
-    yield* writeBitmap(state, frozen, row.gen + 1);
   } catch (error) {
     job.bitmap.dirty = true;
     yield* removeFiles(state, [nextFile(job.bitmap, row)]);
-    // The others go on.
-    if (job.volume.removed || (isFlushed && job.volume.unflushed)) return;
+    // The others go on, and this one is written once more if it is still to be.
+    if (job.volume.removed || (isFlushed && !mayFlush(job))) return;
     throw error;
   }
   job.row = row;
 }
 
-/**
- * An FC bitmap goes to disk without the grains that the log alone has, and without those that a bad file may have lost; an open
- * epoch with its marked regions whole, for writes that will not be in the log (C2).
- */
-function freezeFor(state: State, job: Job) {
-  const { volume, bitmap } = job;
-  if (job.isHeld) {
-    // The log's records say that these are held, and should those be lost, nobody has them.
-    const waits = keepsBits(job);
-    if (volume.unfilled === 0 && !waits) return freeze(bitmap);
-    return freezeChanged(state, bitmap, (copy) => {
-      volume.clearUnfilled(copy);
-      if (waits) for (const bits of volume.pending) copy.andNot(bits);
-    });
-  }
-  const marks = volume.epochs.find((e) => e.bitmap === bitmap)?.marks;
-  if (marks == null || state.closing || marks.size === 0) return freeze(bitmap);
-  return freezeChanged(state, bitmap, (copy) => {
-    for (const r of marks)
-      copy.setRange(r * REGION_GRAINS, Math.min(REGION_GRAINS, copy.bits - r * REGION_GRAINS));
-  });
+const mayFlush = ({ isHeld, volume }: Job): boolean => isHeld && !volume.unflushed && !isWaiting(volume);
+
+/** What comes to pages that are not there yet has the bitmap differ from this generation. */
+function pagesFor(state: State, job: Job): Pages {
+  const { bitmap } = job;
+  const indexes = new Set(bitmap.pages());
+  for (const region of marksOf(state, job)) indexes.add(Math.floor(region / PAGE_REGIONS));
+  return {
+    id: bitmap.id,
+    bits: bitmap.bits,
+    indexes: [...indexes].sort((a, b) => a - b),
+    take: (some) => takePages(state, job, some),
+  };
 }
 
-/** As it is to be on disk, where that is not what it is in memory. */
-function freezeChanged(state: State, bitmap: Bitmap, change: (copy: Bitmap) => void) {
+/**
+ * As they are to be on disk now: of an FC bitmap without the grains that the log alone has, and without those that a bad file may
+ * have lost; of an open epoch with its marked regions whole, for writes that will not be in the log (C2).
+ */
+function* takePages(state: State, job: Job, indexes: number[]): Generator<Page, void, void> {
+  const { volume, bitmap } = job;
   const copy = new Bitmap(state.arena, VOLATILE_ID, bitmap.bits);
-  copy.or(bitmap);
-  change(copy);
-  const frozen = { ...freeze(copy), id: bitmap.id };
+  copy.or(bitmap, indexes);
+  // The log's records say that these are held, and should those be lost, nobody has them.
+  if (job.isHeld && volume.unfilled > 0) volume.clearUnfilled(copy);
+  if (keepsBits(job)) for (const bits of volume.pending) copy.andNot(bits);
+  const marks = marksOf(state, job);
+  for (const r of indexes.flatMap(regionsOf))
+    if (marks.has(r))
+      copy.setRange(r * REGION_GRAINS, Math.min(REGION_GRAINS, copy.bits - r * REGION_GRAINS));
+  yield* copy.content(indexes);
   copy.release();
-  return frozen;
 }
+
+function marksOf(state: State, { volume, bitmap }: Job): ReadonlySet<number> {
+  const marks = volume.epochs.find((e) => e.bitmap === bitmap)?.marks;
+  return state.closing || marks == null ? new Set() : marks;
+}
+
+const regionsOf = (page: number): number[] =>
+  Array.from({ length: PAGE_REGIONS }, (_, i) => page * PAGE_REGIONS + i);
 
 /** Every grain of records up to `seq` goes to its data file; neighbours together. */
 function* fillAll(state: State, seq: number): Plan<void> {

@@ -67,6 +67,8 @@ function flushFailsBeside(pool: SmallPool, act: Act, steps: number, failsToo: bo
   disk.faults = [];
   pool.world.checkpoint();
   pool.awaitCheckpoint();
+  // No commit is under way that memory has yet to follow.
+  runner.runUntil(() => core['state']['submitted'].size === 0);
   return outcome;
 }
 

@@ -164,6 +164,25 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "v.offline === ''",
   },
   {
+    what: 'a checkpoint flushes the data before it takes the bits that speak of it',
+    file: 'checkpoint.ts',
+    find: '    yield* writeBitmap(state, pagesFor(state, job), row.gen + 1);\n    if (isFlushed) yield* flushData(state, job.volume);\n',
+    replace:
+      '    if (isFlushed) yield* flushData(state, job.volume);\n    yield* writeBitmap(state, pagesFor(state, job), row.gen + 1);\n',
+  },
+  {
+    what: 'a checkpoint takes what is pending when it has written the bits',
+    file: 'checkpoint.ts',
+    find: '  job.row = row;\n',
+    replace: '  if (isFlushed) job.sealed = job.volume.seal();\n  job.row = row;\n',
+  },
+  {
+    what: 'a bitmap that changes while it is written does not differ from its file',
+    file: 'checkpoint.ts',
+    find: '  job.row = row;\n',
+    replace: '  job.bitmap.dirty = false;\n  job.row = row;\n',
+  },
+  {
     what: 'a checkpoint names bits whose data was not flushed',
     file: 'checkpoint.ts',
     find: 'if (isFlushed) yield* flushData(state, job.volume);',

@@ -1,4 +1,5 @@
 /** All of these histories, by name. */
+import { BITMAP_HISTORIES } from './bitmap-histories.ts';
 import { CHECKPOINT_HISTORIES } from './checkpoint-histories.ts';
 import { CUT_HISTORIES } from './cut-histories.ts';
 import { END_HISTORIES } from './end-histories.ts';
@@ -10,6 +11,7 @@ export const POOL_HISTORIES: readonly PoolHistory[] = [
   ...FAULT_HISTORIES,
   ...CUT_HISTORIES,
   ...CHECKPOINT_HISTORIES,
+  ...BITMAP_HISTORIES,
   ...START_HISTORIES,
   ...END_HISTORIES,
 ];
