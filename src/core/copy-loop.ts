@@ -57,7 +57,7 @@ function* copyLoop(state: State, mapping: Mapping): Plan<void> {
       if (!(error instanceof FlashCopyError)) throw error;
       if (!wanted(state, mapping)) return;
       noteError(state, mapping, error.message);
-      yield* pause(state, mapping, state.clock.now() + RETRY_MS);
+      yield* pause(state, mapping, RETRY_MS);
     }
   }
 }
@@ -120,8 +120,9 @@ function* pieceAtCursor(mapping: Mapping, target: Volume): Plan<Piece | null> {
   return piece;
 }
 
-function* pause(state: State, mapping: Mapping, until: number): Plan<void> {
-  while (wanted(state, mapping) && state.clock.now() < until) yield op.sleep(NAP_MS);
+function* pause(state: State, mapping: Mapping, ms: number): Plan<void> {
+  const until = state.clock.micros() + ms * 1000;
+  while (wanted(state, mapping) && state.clock.micros() < until) yield op.sleep(NAP_MS);
 }
 
 /** All grains are there. */

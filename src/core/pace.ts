@@ -12,7 +12,7 @@ export function* pace(
   bytesPerSecond: () => number,
   goesOn: () => boolean,
 ): Plan<void> {
-  const started = state.clock.now();
-  const left = () => started + (bytes * 1000) / bytesPerSecond() - state.clock.now();
+  const started = state.clock.micros();
+  const left = () => (bytes * 1000) / bytesPerSecond() - (state.clock.micros() - started) / 1000;
   while (goesOn() && left() > 0) yield op.sleep(Math.max(1, Math.min(NAP_MS, Math.ceil(left()))));
 }

@@ -11,9 +11,9 @@ export interface Memory {
 }
 
 export interface Clock {
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970: what is told of a moment. It may be set back. */
   now(): number;
-  /** Monotonic microseconds. */
+  /** Microseconds that only grow: how long something takes. */
   micros(): number;
 }
 

@@ -40,7 +40,7 @@ export function* reclaimLoop(state: State): Plan<void> {
       if (state.closing || next.children.length > 0) continue;
       yield* goAndGiveBack(state, next);
     } catch (error) {
-      failedAt.set(next, state.clock.now());
+      failedAt.set(next, state.clock.micros());
       const what = `a ${next.row.retired ? 'deleted' : 'broken'} volume cannot be reclaimed yet`;
       state.listener.log('warn', what, { volume: next.name, error: (error as Error).message });
       yield op.sleep(RETRY_MS);

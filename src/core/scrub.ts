@@ -65,7 +65,7 @@ export function noteFinding(state: State, finding: ScrubFinding): void {
 }
 
 function* scrubLoop(state: State): Plan<void> {
-  const place: Place = { savedAt: state.clock.now(), hostIo: hostIo(state) };
+  const place: Place = { savedAt: state.clock.micros(), hostIo: hostIo(state) };
   while (wanted(state)) {
     const { volume: from, offset } = state.scrub!;
     const volume = nextVolume(state, from);
@@ -250,7 +250,7 @@ function* throttle(state: State, bytes: number, place: Place): Plan<void> {
     () => state.scrub!.bytesPerSecond,
     () => wanted(state),
   );
-  if (state.clock.now() - place.savedAt < SAVE_MS) return;
-  place.savedAt = state.clock.now();
+  if (state.clock.micros() - place.savedAt < SAVE_MS * 1000) return;
+  place.savedAt = state.clock.micros();
   yield* saveScrub(state);
 }
