@@ -65,7 +65,7 @@ export class EngineProcess {
     const engine = new EngineProcess(start, died, thread);
     await engine.data.ready();
     // Neither is waited for: they need nothing of what comes now, and are nothing that the engine's start depends on.
-    void engine.ownSpace.takeThick();
+    void engine.ownSpace.takeBeside();
     engine.freezing
       .thawLeftovers()
       .catch((error: Error) => log.error('could not thaw', { error: error.stack }));
@@ -75,7 +75,7 @@ export class EngineProcess {
   private constructor(start: EngineStart, died: (reason: string) => void, thread?: URL) {
     const { poolDir, logBytes, shmSurvived } = start;
     this.poolDir = poolDir;
-    this.ownSpace = new OwnSpace(poolDir).takeFixed();
+    this.ownSpace = new OwnSpace(poolDir, shmSurvived).takeFixed();
     this.catalog = Catalog.open(poolDir);
     this.devices = new Devices(start.mountDir);
     this.freezing = new Freezing(start.mountDir);

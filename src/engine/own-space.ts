@@ -5,8 +5,9 @@
  * (`cp` on XFS) shares its blocks with that, so that each overwrite needs new ones. A log that then meets a full disk fails all
  * writes that need it. So each start of an engine looks at what has no space of its own, and takes it.
  *
- *   log, reserve, catalog.db    before the catalog is opened (SQLite's locks end when anybody of its process closes the file)
- *   thick volumes               beside host I/O: a piece at a time, each for as long as it keeps that file's I/O waiting
+ *   reserve, catalog.db    before the catalog is opened (SQLite's locks end when anybody of its process closes the file)
+ *   log                    the same; where host I/O waits for this engine, beside it, first
+ *   thick volumes          beside host I/O: a piece at a time, each for as long as it keeps that file's I/O waiting
  *
  * O1  No content changes: a death in the midst, or a failure, leaves less to be done.
  * O2  Nothing is taken for a file for which there is too little, and a thick one leaves what thick ones always leave. That
@@ -31,8 +32,9 @@ const UNSHARE_RANGE = 0x40;
 const EOPNOTSUPP = 95;
 /** In one warning. */
 const NAMES_MAX = 3;
-/** The catalog and the reserve first: they are small, and nothing can be deleted without them. */
-const FIXED = ['catalog.db', 'reserve', 'log'];
+/** They are small, and nothing can be deleted without them. */
+const FIXED = ['catalog.db', 'reserve'];
+const LOG = 'log';
 
 type Piece = Range & { mode: number };
 /** What a file has not got, and why. */
@@ -43,16 +45,18 @@ type Steps = Generator<Piece | null, Shortage | null, number>;
 export class OwnSpace {
   readonly warnings: string[] = [];
   private readonly poolDir: string;
+  private readonly hostWaits: boolean;
   private thick: VolumeRow[] = [];
   private stopped = false;
 
-  constructor(poolDir: string) {
+  constructor(poolDir: string, hostWaits: boolean) {
     this.poolDir = poolDir;
+    this.hostWaits = hostWaits;
   }
 
   /** Nothing of the pool is in use yet. */
   takeFixed(): this {
-    for (const name of FIXED) {
+    for (const name of this.hostWaits ? FIXED : [...FIXED, LOG]) {
       const file = path.join(this.poolDir, name);
       try {
         if (!fs.existsSync(file)) continue;
@@ -69,18 +73,27 @@ export class OwnSpace {
     return this;
   }
 
-  /** What `takeThick` is to look at. */
+  /** What `takeBeside` is to look at. */
   countsOn(rows: readonly CatalogRow[]): void {
     const volumes = rows.filter(({ table }) => table === 'volume').map(({ row }) => row as VolumeRow);
     this.thick = volumes.filter(({ provisioning, retired }) => provisioning === 'thick' && !retired);
   }
 
   /** Beside all else; ends early when the engine stops. */
-  async takeThick(): Promise<void> {
+  async takeBeside(): Promise<void> {
+    if (this.hostWaits) this.note(LOG, await this.takeOne(LOG, Number.POSITIVE_INFINITY, 0));
+    await this.takeThick();
+  }
+
+  stop(): void {
+    this.stopped = true;
+  }
+
+  private async takeThick(): Promise<void> {
     const short: (Shortage & { name: string })[] = [];
     for (const volume of this.thick) {
-      const { name } = volume;
-      const shortage = await this.takeOne(volume).catch((error: Error) => ({ bytes: 0, why: error.message }));
+      const { name, file } = volume;
+      const shortage = await this.takeOne(dataFile(file).path, fileSize(volume), THICK_LEAVES_BYTES);
       if (this.stopped) return;
       if (shortage !== null) short.push({ ...shortage, name });
     }
@@ -91,18 +104,21 @@ export class OwnSpace {
     this.note(`the thick volumes ${names.join(', ')}`, { bytes, why: short[0]!.why });
   }
 
-  stop(): void {
-    this.stopped = true;
+  private takeOne(name: string, bytes: number, leavesBytes: number): Promise<Shortage | null> {
+    return this.takeOf(path.join(this.poolDir, name), bytes, leavesBytes).catch((error: Error) => ({
+      bytes: 0,
+      why: error.message,
+    }));
   }
 
-  private async takeOne(volume: VolumeRow): Promise<Shortage | null> {
-    const file = path.join(this.poolDir, dataFile(volume.file).path);
+  /** Of the first `bytes` of the file. */
+  private async takeOf(file: string, bytes: number, leavesBytes: number): Promise<Shortage | null> {
     if (this.stopped || !fs.existsSync(file)) return null;
     // Closed outside this thread: who is the last to close a file that was removed frees its space.
     const handle = await fs.promises.open(file, 'r+');
     try {
-      const size = Math.min(fileSize(volume), (await handle.stat()).size);
-      const steps = this.steps(handle.fd, file, size, THICK_LEAVES_BYTES);
+      const size = Math.min(bytes, (await handle.stat()).size);
+      const steps = this.steps(handle.fd, file, size, leavesBytes);
       let step = steps.next(0);
       while (!step.done) {
         // Each look ends with this one, in which others have their turn: a file may have a million extents.

@@ -101,12 +101,12 @@ describe('The space of a pool that was copied', function () {
       .reduce((sum, bytes) => sum + bytes);
   const contents = (pool: string): Buffer[] => FILES.map((file) => fs.readFileSync(path.join(pool, file)));
   /** As an engine does at its start. */
-  const start = async (pool: string): Promise<string[]> => {
-    const space = new OwnSpace(pool);
+  const start = async (pool: string, hostWaits = false): Promise<string[]> => {
+    const space = new OwnSpace(pool, hostWaits);
     space.takeFixed();
     const started = open(pool);
     space.countsOn(started.catalog.load().rows);
-    await space.takeThick();
+    await space.takeBeside();
     close(started);
     return space.warnings;
   };
@@ -148,6 +148,16 @@ describe('The space of a pool that was copied', function () {
         }
       });
 
+      it('is taken beside the I/O of a host that waits for the engine, but for what is small', async () => {
+        await run('cp', ['--archive', ...how, dir, copy]);
+        const space = new OwnSpace(copy, true).takeFixed();
+        assert.equal(missing(copy, ['reserve', 'catalog.db']), 0);
+        assert.ok(missing(copy, ['log']) > 0);
+        await space.takeBeside();
+        assert.equal(missing(copy, ['log']), 0);
+        assert.deepEqual(space.warnings, []);
+      });
+
       it('is there on a full disk after that, for all that was promised it', async () => {
         await run('cp', ['--archive', ...how, dir, copy]);
         for (const pool of [dir, copy]) await start(pool);
@@ -167,9 +177,11 @@ describe('The space of a pool that was copied', function () {
         await run('cp', ['--archive', ...how, dir, copy]);
         const [before, lacking] = [contents(copy), missing(copy)];
         await leave(4 * MiB);
-        const warnings = await start(copy);
-        assert.match(warnings.join(' '), /Of log \d+\.\d MiB have no space of their own/);
-        assert.match(warnings.join(' '), /Of the thick volumes data, alone \d+\.\d MiB/);
+        for (const hostWaits of [false, true]) {
+          const warnings = await start(copy, hostWaits);
+          assert.match(warnings.join(' '), /Of log \d+\.\d MiB have no space of their own/);
+          assert.match(warnings.join(' '), /Of the thick volumes data, alone \d+\.\d MiB/);
+        }
         assert.ok(missing(copy) > 0 && missing(copy) <= lacking);
         assert.deepEqual(contents(copy).slice(3), before.slice(3));
         fs.rmSync(ballast);
