@@ -152,7 +152,7 @@ export class Core {
       try {
         yield* checkpoint(state);
         // It found nothing to do: who waits for room would ask at once again, for ever, and no I/O would end.
-        if (state.log.waiting > 0 && state.log.records[0] === oldest) yield op.sleep(1);
+        if (state.log.line.length > 0 && state.log.records[0] === oldest) yield op.sleep(1);
         state.log.stall(null);
         return;
       } catch (error) {
@@ -170,7 +170,7 @@ export class Core {
   /** B4: a host's write does not wait, or fail, for want of space that a snapshot has. */
   private *makeRoom(error: FlashCopyError): Plan<boolean> {
     const { state } = this;
-    if (error.code !== 'OutOfSpace' || state.log.waiting === 0) return false;
+    if (error.code !== 'OutOfSpace' || state.log.line.length === 0) return false;
     if (state.space.freeBytes() > PLENTY_BYTES) return false;
     try {
       return yield* breakLargest(state, error);

@@ -11,7 +11,8 @@
  *
  * Room: all that is appended has its room reserved. Whoever waits for room holds nothing: no grain lock, no gate, not the turn to
  * change the tree, and no checkpoint waits for it. Else it could wait for room that only a checkpoint can make, which may wait
- * for those. Who holds such reserves before, or has bits only: they go to their bitmap's file where here is no room.
+ * for those. Who holds such reserves before, or has bits only: they go to their bitmap's file where here is no room. Who
+ * has waited longest comes first (log-line.ts).
  *
  * B3: after a failed write or flush the log takes nothing any more; the failure is told to all that come.
  */
@@ -19,6 +20,7 @@ import { crc32 } from 'node:zlib';
 import { assert, FlashCopyError } from '../base/errors.ts';
 import type { Arena } from './arena.ts';
 import type { LogEntry, LogRecord } from './log-entry.ts';
+import { Line, type Place } from './log-line.ts';
 import {
   COPY,
   ENTRIES_MAX,
@@ -64,11 +66,8 @@ export class UndoLog {
   seq = 1;
   head = 0;
   commits = 0;
-  /** What keeps checkpoints from making room, since the last one that did. */
-  stalled: FlashCopyError | null = null;
-  private stalls = 0;
-  /** How many wait for room. */
-  waiting = 0;
+  /** Those who wait for room. */
+  readonly line: Line;
   /** Somebody should make room. Set by the owner. */
   onPressure: () => void = () => {};
   private readonly runner: Runner;
@@ -82,6 +81,7 @@ export class UndoLog {
 
   constructor(runner: Runner, memory: Memory, arena: Arena) {
     this.runner = runner;
+    this.line = new Line(runner);
     this.memory = memory;
     this.arena = arena;
     this.slots = arena.logSlots;
@@ -98,11 +98,16 @@ export class UndoLog {
     return this.head > oldest.slot ? this.head - oldest.slot : this.slots - oldest.slot + this.head;
   }
 
+  /** What keeps checkpoints from making room, since the last one that did. */
+  get stalled(): FlashCopyError | null {
+    return this.line.stalled;
+  }
+
   /** Room for so much payload in so many records, to be given back with `unreserve`; 0: there is none now, see `room`. */
-  tryReserve(payloadSlots: number, records = 1): number {
+  tryReserve(payloadSlots: number, records: number, place: Place | null): number {
     const need = payloadSlots + Math.max(OVERHEAD_SLOTS, records + BITS_SLOTS);
     assert(need + MARGIN_SLOTS <= this.slots, 'more room was asked for than the undo log has');
-    if (this.lacks(need + MARGIN_SLOTS)) return 0;
+    if (!this.line.hasTurn(place) || this.lacks(need + MARGIN_SLOTS)) return 0;
     this.reserved += need;
     return need;
   }
@@ -112,36 +117,31 @@ export class UndoLog {
   }
 
   /**
-   * Wait until there may be more room. Not inside a gate, and without grain locks. Throws while nothing can make room: a
-   * host is told of a disk that fails, and not left to wait for it.
+   * Wait until one has the turn and there may be more room. Not inside a gate, and without grain locks. `place`: what the wait before
+   * has returned to the same request. Throws while nothing can make room: a host is told of a disk that fails, and not left to wait
+   * for it.
    */
-  *room(): Plan<void> {
-    const before = this.stalls;
+  *room(place: Place | null): Plan<Place> {
     // Without records all that is taken is reserved: whoever gives that back wakes them, and no checkpoint can.
     if (this.records.length > 0) this.onPressure();
-    this.waiting++;
-    yield this.cutSignal;
-    this.waiting--;
-    // An attempt since this one began to wait.
-    if (this.stalled === null || this.stalls === before) return;
-    const { code, message } = this.stalled;
-    throw new FlashCopyError(code, `the undo log cannot be emptied: ${message}`);
+    return yield* this.line.stand(place);
   }
 
   /** Wait until there is as much as a host's write needs at least. */
   *roomForBits(): Plan<void> {
-    while (this.lacks(OVERHEAD_SLOTS + MARGIN_SLOTS)) yield* this.room();
+    let place: Place | null = null;
+    while (!this.line.hasTurn(place) || this.lacks(OVERHEAD_SLOTS + MARGIN_SLOTS))
+      place = yield* this.room(place);
   }
 
   unreserve(slots: number): void {
     this.reserved -= slots;
-    this.runner.fire(this.cutSignal);
+    this.line.callFirst();
   }
 
   /** A checkpoint has failed, or has not. Those who wait for room look again. */
   stall(error: FlashCopyError | null): void {
-    this.stalled = error;
-    this.stalls++;
+    this.line.stall(error);
     this.runner.fire(this.cutSignal);
   }
 
@@ -364,6 +364,7 @@ export class UndoLog {
       n++;
     }
     this.records.splice(0, n);
+    this.line.callFirst();
     this.runner.fire(this.cutSignal);
   }
 

@@ -18,6 +18,7 @@ import type { Bitmap } from './bitmap.ts';
 import { readContent } from './content.ts';
 import { giveToChildren, mayMark, takersOf, turnLength } from './give.ts';
 import type { RangeLock } from './locks.ts';
+import type { Place } from './log-line.ts';
 import { SLOT } from './log-record.ts';
 import { type Block, op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
@@ -57,20 +58,21 @@ function* enter(state: State, volume: Volume, offset: number, length: number): P
   const first = Math.floor(offset / volume.grain);
   const count = Math.ceil((offset + length) / volume.grain) - first;
   const given: Bitmap[] = [];
+  let place: Place | null = null;
   for (;;) {
     yield* volume.gate.enter();
     const takers = takersOf(state, volume, first, count, given);
     if (takers.length === 0 && !mayMark(volume, first, count)) return { room: 0, takers };
     const turn = takers.slice(0, turnLength(volume.grain, count));
     // Where grains cannot be read, each may have a record of its own.
-    const room = state.log.tryReserve(((turn.length * volume.grain) / SLOT) * count, count);
+    const room = state.log.tryReserve(((turn.length * volume.grain) / SLOT) * count, count, place);
     if (room > 0 && turn.length === takers.length) return { room, takers };
     if (room > 0) {
       yield* giveTurn(state, volume, { room, takers: turn }, first, count, given);
       continue;
     }
     volume.gate.leave();
-    yield* state.log.room();
+    place = yield* state.log.room(place);
   }
 }
 

@@ -86,7 +86,7 @@ function fullLog(pool: SmallPool, first: () => Plan<void>, target: string): () =
   runner.call('first', first(), () => {});
   runner.runUntil(() => locks['entries'].length === 2);
   busyWrites(pool);
-  runner.runUntil(() => log.waiting > 0 && runner.calls === log.waiting + 2);
+  runner.runUntil(() => log.line.length > 0 && runner.calls === log.line.length + 2);
   return () => slow.end(pool);
 }
 
@@ -198,6 +198,69 @@ describe('A full undo log', function () {
     }
   });
 
+  it('has room first for who has waited longest: small writes do not pass by a large one', () => {
+    const MiB = 2 ** 20;
+    for (const writers of [8, 64]) {
+      const pool = new SmallPool(1, LOG_BYTES_MIN, true);
+      const { core, runner } = pool.world;
+      const writing = (byte: number) => {
+        const block = { bytes: new Uint8Array(MiB).fill(byte), address: 0 };
+        return core.write(pool.found('v'), BLOCK, MiB, block, 0);
+      };
+      pool.world.run('create', core.createVolume({ name: 'v', sizeBytes: 2 * MiB, grainBytes: MiB }));
+      pool.world.run('write', writing(1));
+      pool.snapshot('s', 'v');
+      busyVolume(pool);
+      let small = 0;
+      let begun = 0;
+      const next = (): void => {
+        if (begun === BUSY) return;
+        runner.call('small', pool.writing('busy', begun++, 2), () => {
+          small++;
+          next();
+        });
+      };
+      for (let writer = 0; writer < writers; writer++) next();
+      let isWritten = false;
+      runner.call('large', writing(2), () => {
+        isWritten = true;
+      });
+      runner.runUntil(() => isWritten);
+      assert.ok(small < BUSY / 2, `${small} small writes before it`);
+      runner.runUntilAnswered();
+      pool.cutPower();
+      assert.equal(pool.read('s', 1), 1);
+    }
+  });
+
+  it('keeps nobody waiting behind those who wait at a gate', () => {
+    const pool = new SmallPool(1);
+    const { core, runner } = pool.world;
+    busyVolume(pool);
+    for (const name of ['w', 'x', 'y']) {
+      pool.volume(name, BUSY, 1);
+      pool.snapshot(`${name}-s`, name);
+    }
+    pool.emptyLog();
+    pool.write('w', 0, 2);
+    const go = fullLog(pool, four(pool, 'w', 3), 'w-s');
+    for (let grain = 0; grain < BUSY; grain++) runner.call('x', pool.writing('x', grain, 3), () => {});
+    runner.runUntil(() => core['state'].log.line.length === runner.calls - 2);
+    let isWritten = false;
+    runner.call('y', pool.writing('y', 0, 3), () => {
+      isWritten = true;
+    });
+    runner.runUntil(() => core['state'].log.line.length === runner.calls - 2);
+    const { gate } = pool.found('x');
+    gate.close();
+    go();
+    runner.runUntil(() => isWritten);
+    assert.ok(runner.calls >= BUSY);
+    gate.release();
+    runner.runUntilAnswered();
+    assert.deepEqual([pool.read('x', 0), pool.read('x-s', 0), pool.read('y-s', 0)], [3, 1, 1]);
+  });
+
   it('does not keep a sync waiting that a checkpoint waits for', () => {
     const pool = new SmallPool(1);
     const { core, runner, disk } = pool.world;
@@ -220,7 +283,7 @@ describe('A full undo log', function () {
     pool.world.checkpoint();
     runner.runUntil(() => queue.length === 3);
     busyWrites(pool);
-    runner.runUntil(() => state.log.waiting > 0 && runner.calls === state.log.waiting + 2);
+    runner.runUntil(() => state.log.line.length > 0 && runner.calls === state.log.line.length + 2);
     before.end(pool);
     runner.runUntilAnswered();
     assert.match(pool.found('broken-s').offline, /cannot have what it needs/);
@@ -348,6 +411,38 @@ describe('An undo log that cannot be emptied', () => {
     pool.flush('plain');
     pool.cutPower();
     assert.equal(pool.read('plain', 0), 9);
+  });
+
+  it('fails no write for which it has room, whoever waits before', () => {
+    const pool = fullPool();
+    const { core, disk, runner } = pool.world;
+    disk.faults = [];
+    pool.emptyLog();
+    pool.awaitCheckpoint();
+    const large = {
+      name: 'large',
+      sizeBytes: 2 ** 20,
+      grainBytes: 2 ** 20,
+      cowFailure: 'failWrite' as const,
+    };
+    pool.world.run('create', core.createVolume(large));
+    pool.write('large', 0, 1);
+    pool.snapshot('large-s', 'large');
+    disk.faults = [noBitmaps];
+    // What is left is enough for a small one.
+    for (let grain = BUSY - 450; grain < BUSY; grain++) pool.write('busy', grain, 2);
+    const failed: string[] = [];
+    const write = (name: string, grain: number) =>
+      runner.call(name, pool.writing(name, grain, 3), (error) => {
+        if (error !== null) failed.push(name);
+      });
+    write('large', 0);
+    runner.runUntil(() => core['state'].log.line.length === 1);
+    write('busy', BUSY - 451);
+    runner.runUntilAnswered();
+    assert.deepEqual(failed, ['large']);
+    pool.cutPower();
+    assert.deepEqual([pool.read('busy-s', BUSY - 451), pool.read('large-s', 0)], [1, 1]);
   });
 
   it('loses no cut of which it cannot say that it is durable: asked for again it is told', () => {
