@@ -23,22 +23,24 @@ import type { Run, Volume } from './volume.ts';
 /** Entries of one append: leaves room for others in the same record. */
 const RUNS_PER_APPEND = Math.floor(ENTRIES_MAX / 4);
 
-/**
- * Of one flush, beside those that may have to wait for the log. More of them are less work for the bitmap's file, and too many to
- * look at one by one while all host I/O waits.
- */
-const RUNS_MAX = 64 * 1024;
+/** Of one flush. More of them are less work for the bitmap's file, and in the end too many to look at while all host I/O waits. */
+const RUNS_MAX = 4 * 1024;
 
 /**
  * True: not all of it. There was no room in the log to say that the file has newer what the log has an older copy of: after a
  * loss of power the volume would show that. Only who told somebody that all is durable has to do it again, with room.
  * `own`: grains that the caller has locked, for which it has reserved room.
  */
-export function* flushVolume(state: State, volume: Volume, own: Run | null = null): Plan<boolean> {
+export function* flushVolume(
+  state: State,
+  volume: Volume,
+  own: Run | null = null,
+  max = own === null ? RUNS_MAX : RUNS_PER_APPEND,
+): Plan<boolean> {
   const held = volume.held;
   const sealed = volume.seal();
   // As they are now: a checkpoint may take them meanwhile, and leave waiting those of which the log has an older copy.
-  const runs = allOf(runsOf(sealed), own === null ? RUNS_MAX + volume.logged.size : RUNS_PER_APPEND);
+  const runs = allOf(runsOf(sealed), max);
   yield* flushData(state, volume);
   if (sealed.length === 0 || held === null) return false;
   if (runs !== null && !(yield* logBits(state, volume, held, runs.values()))) {
@@ -56,9 +58,11 @@ export function* flushVolume(state: State, volume: Volume, own: Run | null = nul
     if (!isForLog || (yield* logBits(state, volume, held, runsOf(sealed)))) throw error;
     volume.unpend(sealed);
   }
-  // For what goes on waiting there may be room.
-  if (runs === null) return volume.pending.length > 0 && (yield* flushVolume(state, volume));
-  return runs.some(({ first, count }) => volume.hasLogged(first, count));
+  if (runs !== null) return runs.some(({ first, count }) => volume.hasLogged(first, count));
+  // What goes on waiting only the log can say, and there may be room.
+  return (
+    volume.pending.length > 0 && (yield* flushVolume(state, volume, null, RUNS_MAX + volume.logged.size))
+  );
 }
 
 function* runsOf(sealed: Bitmap[], from = 0): Generator<Run, void, void> {

@@ -5,17 +5,16 @@
 import assert from 'node:assert/strict';
 import { EIO, ENOSPC } from '../../src/base/errors.ts';
 import type { CowFailure } from '../../src/base/model.ts';
-import { RECORD_SLOTS_MAX } from '../../src/core/log-record.ts';
 import { flushFailed } from '../../src/core/offline.ts';
 import { type Plan, Signal } from '../../src/core/ops.ts';
 import { LOG_BYTES_MIN } from '../../src/core/undo-log.ts';
 import { BLOCK } from '../sim/sim-file.ts';
 import { fileOf, SmallPool } from '../sim/small-pool.ts';
 
-/** So many that to say of every second one that it is held takes more of the log than is kept free for that. */
-const MANY = 120_000;
-/** So many that it takes what is kept free for bits, and no more. */
-const SOME = 60_000;
+/** So many that a flush says of every second one in the file of the bitmap that it is held. */
+const MANY = 60_000;
+/** So many that it says that in the log while there is room. */
+const SOME = 8000;
 const BUSY = 1200;
 
 /** A target of `source` that has every second grain, and of that nothing in the log. */
@@ -49,6 +48,10 @@ function busyWrites(pool: SmallPool): void {
 function busyVolume(pool: SmallPool): void {
   pool.volume('busy', BUSY, 1);
   pool.snapshot('busy-s', 'busy');
+  pool.volume('other', 1, 1);
+  pool.clone('other-c', 'other');
+  pool.write('other-c', 0, 1);
+  pool.flush('other-c');
   pool.emptyLog();
   pool.awaitCheckpoint();
 }
@@ -90,6 +93,17 @@ function fullLog(pool: SmallPool, first: () => Plan<void>, target: string): () =
   return () => slow.end(pool);
 }
 
+/** Flushes of others have taken what is kept free for bits. */
+function fillBits(pool: SmallPool): void {
+  const { log } = pool.world.core['state'];
+  const volume = pool.found('other-c');
+  const bit = { volume, bitmap: volume.held!, first: 0, count: 1, block: null, start: 0, marks: null };
+  const fill = function* (): Plan<void> {
+    for (let isFull = false; !isFull; ) isFull = yield* log.appendBits([bit]);
+  };
+  pool.world.run('fill', fill());
+}
+
 const four = (pool: SmallPool, name: string, byte: number) => (): Plan<void> => {
   const block = { bytes: new Uint8Array(4 * BLOCK).fill(byte), address: 0 };
   return pool.world.core.write(pool.found(name), 0, 4 * BLOCK, block, 0);
@@ -123,7 +137,7 @@ describe('A full undo log', function () {
   it('is emptied though the file of a copy takes nothing more, and its readers need much of what that has', () => {
     const pool = new SmallPool(1);
     const { runner, disk } = pool.world;
-    scattered(pool, 'c', 'v', SOME);
+    scattered(pool, 'c', 'v', MANY);
     pool.flush('c');
     pool.snapshot('s', 'c');
     busyVolume(pool);
@@ -138,26 +152,33 @@ describe('A full undo log', function () {
     runner.runUntil(() => c.parent === null);
     assert.deepEqual([pool.read('s', 0), pool.read('s', 1)], [7, 1]);
     pool.cutPower();
-    assert.deepEqual([pool.read('s', 0), pool.read('s', 1), pool.read('s', SOME - 2)], [7, 1, 7]);
+    assert.deepEqual([pool.read('s', 0), pool.read('s', 1), pool.read('s', MANY - 2)], [7, 1, 7]);
   });
 
   for (const errno of [EIO, ENOSPC])
     it(`breaks no snapshot that waits for room to be told, where the file that it reads from takes nothing: errno ${errno}`, () => {
       const pool = new SmallPool(1);
       const { core, runner, disk } = pool.world;
-      scattered(pool, 'c', 'v', MANY);
+      scattered(pool, 'c', 'v', SOME);
       busyVolume(pool);
+      pool.volume('w', 4, 1);
+      pool.snapshot('ws', 'w');
+      pool.write('w', 0, 2);
       // Of grain 1 the log has something older than what the host has written, of grain 3 what is nowhere else.
       for (const grain of [1, 3]) pool.write('v', grain, 3);
       pool.write('c', 1, 5);
-      for (let grain = 0; grain < MANY; grain += 2) pool.found('c').addPending(grain, 1);
-      for (let grain = 0; grain < 400; grain++) pool.write('busy', grain, 2);
+      for (let grain = 0; grain < SOME; grain += 2) pool.found('c').addPending(grain, 1);
+      const go = fullLog(pool, four(pool, 'w', 3), 'ws');
+      fillBits(pool);
       const path = fileOf(pool.found('c'));
       disk.faults = [{ kinds: ['write'], path, errno, times: Number.POSITIVE_INFINITY }];
       let isTold = false;
       runner.call('cut', core.createSnapshots([{ name: 's', source: 'c', copyRate: 0 }]), (error) => {
         isTold = error === null;
       });
+      runner.runFor(10_000);
+      assert.ok(!isTold);
+      go();
       runner.runUntilAnswered();
       assert.ok(isTold);
       assert.match(pool.found('c').offline, /cannot have what it needs/);
@@ -265,9 +286,9 @@ describe('A full undo log', function () {
     const pool = new SmallPool(1);
     const { core, runner, disk } = pool.world;
     const state = core['state'];
-    scattered(pool, 'c', 'v', MANY);
+    scattered(pool, 'c', 'v', SOME);
     busyVolume(pool);
-    for (let grain = 0; grain < MANY; grain += 2) pool.found('c').addPending(grain, 1);
+    for (let grain = 0; grain < SOME; grain += 2) pool.found('c').addPending(grain, 1);
     pool.volume('broken', 4, 1);
     pool.snapshot('broken-s', 'broken');
     const queue = state.structure['locks']['entries'];
@@ -284,6 +305,7 @@ describe('A full undo log', function () {
     runner.runUntil(() => queue.length === 3);
     busyWrites(pool);
     runner.runUntil(() => state.log.line.length > 0 && runner.calls === state.log.line.length + 2);
+    fillBits(pool);
     before.end(pool);
     runner.runUntilAnswered();
     assert.match(pool.found('broken-s').offline, /cannot have what it needs/);
@@ -294,11 +316,11 @@ describe('A full undo log', function () {
   it('keeps the room of a write that has its locks, whatever is flushed meanwhile', () => {
     const pool = new SmallPool(1);
     const { core, runner } = pool.world;
-    scattered(pool, 'c', 'v', MANY);
-    pool.world.run('create', core.createVolume({ name: 't', sizeBytes: MANY * BLOCK, grainBytes: BLOCK }));
+    scattered(pool, 'c', 'v', SOME);
+    pool.world.run('create', core.createVolume({ name: 't', sizeBytes: SOME * BLOCK, grainBytes: BLOCK }));
     pool.map('m', 'c', 't');
     busyVolume(pool);
-    for (let grain = 0; grain < MANY; grain += 2) pool.found('c').addPending(grain, 1);
+    for (let grain = 0; grain < SOME; grain += 2) pool.found('c').addPending(grain, 1);
     pool.volume('w', 4, 1);
     pool.snapshot('ws', 'w');
     pool.write('w', 0, 2);
@@ -308,6 +330,7 @@ describe('A full undo log', function () {
       isPrepared = error === null;
     });
     runner.runFor(10_000);
+    fillBits(pool);
     go();
     runner.runUntilAnswered();
     assert.ok(isPrepared);
@@ -318,26 +341,20 @@ describe('A full undo log', function () {
     let landed = 0;
     for (let seed = 1; seed <= 8; seed++) {
       const pool = new SmallPool(seed);
-      const { core, runner } = pool.world;
-      const { log } = core['state'];
-      scattered(pool, 'c', 'v', SOME);
+      const { runner } = pool.world;
       busyVolume(pool);
       pool.volume('w', 4, 1);
       pool.clone('wc', 'w');
       // Of grain 0 the log has what the target must not be without; of grain 1 the target has the host's, which is not flushed.
       pool.write('w', 0, 2);
       pool.write('wc', 1, 5);
-      for (let grain = 0; grain < SOME; grain += 2) pool.found('c').addPending(grain, 1);
       let isWritten = false;
       const write = function* (): Plan<void> {
         yield* four(pool, 'w', 3)();
         isWritten = true;
       };
       const go = fullLog(pool, write, 'wc');
-      for (let cut = 0; !log['lacks'](1 + RECORD_SLOTS_MAX); cut++) {
-        pool.snapshot(`c-${cut}`, 'c');
-        pool.found('c').addPending(0, 1);
-      }
+      fillBits(pool);
       go();
       runner.runUntil(() => isWritten);
       pool.cutPower();
@@ -363,6 +380,7 @@ describe('A full undo log', function () {
     pool.snapshot('ws', 'w');
     pool.write('w', 0, 2);
     const go = fullLog(pool, four(pool, 'w', 3), 'ws');
+    fillBits(pool);
     let isTold = false;
     runner.call('cut', core.createSnapshots([{ name: 's', source: 'c' }]), () => {
       isTold = true;
@@ -389,7 +407,7 @@ describe('An undo log that cannot be emptied', () => {
   function fullPool(): SmallPool {
     const pool = new SmallPool(1);
     const { core, disk } = pool.world;
-    scattered(pool, 'c', 'v', SOME, 'failWrite');
+    scattered(pool, 'c', 'v', MANY, 'failWrite');
     const sizeBytes = BUSY * BLOCK;
     const request = { name: 'busy', sizeBytes, grainBytes: BLOCK, cowFailure: 'failWrite' as const };
     pool.world.run('create', core.createVolume(request));
