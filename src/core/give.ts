@@ -12,7 +12,7 @@ import type { LogEntry } from './log-entry.ts';
 import { SLOT } from './log-record.ts';
 import { isDead } from './offline.ts';
 import { type Block, op, type Plan } from './ops.ts';
-import type { State } from './state.ts';
+import { type State, together } from './state.ts';
 import { WRITE_SLOTS_MAX } from './undo-log.ts';
 import { type Epoch, REGION_GRAINS, type Volume } from './volume.ts';
 
@@ -126,17 +126,19 @@ function* oldContent(
   end: number,
   entries: LogEntry[],
 ): Plan<Block | null | 'unreadable'> {
+  // H2: held, but not durably: it has to be, before the old content goes. All at once: a cut may wait for it.
+  const unsure = children.filter((child) => {
+    const count = Math.min(end, child.grains) - first;
+    return !child.holdsDurably(first, count) && child.held!.anySet(first, count);
+  });
+  yield* together(
+    state,
+    unsure.map((child) => makeDurable(state, volume, child, first, Math.min(end, child.grains))),
+  );
   let low = end;
   let high = first;
   for (const child of children) {
     const stop = Math.min(end, child.grains);
-    // H2: held, but not durably: it has to be, before the old content goes.
-    if (
-      child.held !== null &&
-      !child.holdsDurably(first, stop - first) &&
-      child.held.anySet(first, stop - first)
-    )
-      yield* makeDurable(state, volume, child, first, stop);
     if (child.held === null) continue;
     const lacks = child.held.nextClear(first, stop);
     if (lacks === stop) continue;

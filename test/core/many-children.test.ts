@@ -137,6 +137,22 @@ describe('A volume with many children', function () {
     }
   });
 
+  it('flushes those together of which the power could take something', () => {
+    const family = new Family(7, 4 * KiB, 90);
+    const { disk, runner, core } = family.pool.world;
+    for (const name of family.children) family.write(name, 0, BLOCK, 5);
+    const paths = family.children.map((name) => family.pool.found(name).file.path);
+    for (const path of paths) disk.slowFlushes.add(path);
+    const { log } = core['state'];
+    const { commits } = log;
+    runner.call('write', family.writing('v', 0, BLOCK, 2), () => {});
+    runner.runUntil(() => paths.filter((path) => disk.isUnderWay('flush', path)).length > 45);
+    runner.runUntilAnswered();
+    assert.ok(log.commits - commits < 20);
+    family.pool.cutPower();
+    family.childrenShow(5);
+  });
+
   it('and little room in the undo log takes many writes at once', () => {
     for (let seed = 1; seed <= 3; seed++) {
       const family = new Family(seed, 4 * KiB, 64, 6 * 64 * KiB);
