@@ -214,16 +214,19 @@ export class Bitmap {
     return first;
   }
 
-  /** this |= other, of all pages or of these. */
-  or(other: Bitmap, pages: Iterable<number> = other.dir.keys()): void {
-    if (this.dead) return;
+  /** this |= other, of all pages or of these; how many of them the other has. */
+  or(other: Bitmap, pages: Iterable<number> = other.dir.keys()): number {
+    let looked = 0;
+    if (this.dead) return looked;
     for (const index of pages) {
       const page = other.dir.get(index);
       const bits = Math.min(this.bits - index * PAGE_BITS, PAGE_BITS);
       if (page === undefined || bits <= 0) continue;
+      looked++;
       if (page < 0) this.setRange(index * PAGE_BITS, bits);
       else this.orPage(index, other.arena.words, other.arena.wordOf(page), bits);
     }
+    return looked;
   }
 
   /** The first `bits` of the words from `theirs` on. */

@@ -257,31 +257,31 @@ export class Core {
 
   *changedRanges(base: string, name: string, from: number, limit: number): Plan<RangePage> {
     const { state } = this;
-    return changedRanges(state, state.findVolume(base), state.findVolume(name), from, limit);
+    return yield* changedRanges(state, state.findVolume(base), state.findVolume(name), from, limit);
   }
 
   *createMapping(request: CreateMapping): Plan<MappingInfo> {
-    return mappingInfo(this.state, yield* mappings.createMapping(this.state, request));
+    return yield* mappingInfo(this.state, yield* mappings.createMapping(this.state, request));
   }
 
   *prepareMapping(name: string): Plan<MappingInfo> {
-    return mappingInfo(this.state, yield* mappings.prepareMapping(this.state, name));
+    return yield* mappingInfo(this.state, yield* mappings.prepareMapping(this.state, name));
   }
 
   *startMappings(names: string[], request = ''): Plan<MappingInfo[]> {
-    return mappingInfos(this.state, yield* mappings.startMappings(this.state, names, request));
+    return yield* mappingInfos(this.state, yield* mappings.startMappings(this.state, names, request));
   }
 
   *syncMapping(name: string, request = ''): Plan<MappingInfo> {
-    return mappingInfo(this.state, yield* mappings.syncMapping(this.state, name, request));
+    return yield* mappingInfo(this.state, yield* mappings.syncMapping(this.state, name, request));
   }
 
   *stopMapping(name: string): Plan<MappingInfo> {
-    return mappingInfo(this.state, yield* stopMapping(this.state, name));
+    return yield* mappingInfo(this.state, yield* stopMapping(this.state, name));
   }
 
   *setCopyRate(name: string, copyRate: number): Plan<MappingInfo> {
-    return mappingInfo(this.state, yield* mappings.setCopyRate(this.state, name, copyRate));
+    return yield* mappingInfo(this.state, yield* mappings.setCopyRate(this.state, name, copyRate));
   }
 
   *deleteMapping(name: string, force: boolean): Plan<void> {
@@ -289,11 +289,11 @@ export class Core {
   }
 
   *getMapping(name: string): Plan<MappingInfo> {
-    return mappingInfo(this.state, this.state.findMapping(name));
+    return yield* mappingInfo(this.state, this.state.findMapping(name));
   }
 
   *listMappings(): Plan<MappingInfo[]> {
-    return mappingInfos(this.state, [...this.state.mappings.values()]);
+    return yield* mappingInfos(this.state, [...this.state.mappings.values()]);
   }
 
   *startScrub(bytesPerSecond: number, found: FoundBefore[]): Plan<ScrubInfo> {

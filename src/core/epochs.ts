@@ -5,11 +5,17 @@
  * between two of them; a target asks for its own host writes since it became one (`since`). Epochs older than all of them go; two neighbours that no question separates become
  * one at the next checkpoint.
  */
+import { PAGE_BITS } from './arena.ts';
 import type { Bitmap } from './bitmap.ts';
 import { bitmapFile } from './bitmap-file.ts';
 import type { Plan, PoolFile, RowChange } from './ops.ts';
 import { drop, removeFiles, type State } from './state.ts';
 import type { Epoch, Volume } from './volume.ts';
+
+/** Pages of bitmaps that are looked at before host I/O has its turn. */
+export const PAGES_AT_ONCE = 1024;
+/** Of each epoch, of which there may be hundreds. */
+const WINDOW_PAGES = 8;
 
 /** By volume, the numbers of its epochs at which the questions of others start: those of its copies. */
 function startsOfOthers(state: State): Map<number, Set<number>> {
@@ -36,14 +42,37 @@ function boundaries(others: Map<number, Set<number>>, volume: Volume): number[] 
   return [...set].sort((a, b) => a - b);
 }
 
-/** Everything written since epoch `seq` began, ORed into `into`; `until` excludes epochs from there on. */
+/**
+ * Everything written since epoch `seq` began, ORed into `into`; `until` excludes epochs from there on. Of all pages or of these; how
+ * many of them there were.
+ */
 export function changedSince(
   volume: Volume,
   seq: number,
   into: Bitmap,
   until = Number.POSITIVE_INFINITY,
-): void {
-  for (const e of volume.epochs) if (e.row.seq >= seq && e.row.seq < until) into.or(e.bitmap);
+  pages?: readonly number[],
+): number {
+  let looked = 0;
+  for (const e of volume.epochs)
+    if (e.row.seq >= seq && e.row.seq < until) looked += into.or(e.bitmap, pages);
+  return looked;
+}
+
+/** Grains [first, end), and the pages that have their bits. */
+export type Window = { first: number; end: number; pages: number[] };
+
+/**
+ * Grains [first, end) in parts, for who looks at the bitmaps of many epochs: all of it at once would keep host I/O waiting. Who has
+ * looked at PAGES_AT_ONCE lets that go on; epochs may be merged or gone then.
+ */
+export function* windows(first: number, end: number): Generator<Window, void, void> {
+  for (let page = Math.floor(first / PAGE_BITS); page * PAGE_BITS < end; page += WINDOW_PAGES)
+    yield {
+      first: Math.max(first, page * PAGE_BITS),
+      end: Math.min(end, (page + WINDOW_PAGES) * PAGE_BITS),
+      pages: Array.from({ length: WINDOW_PAGES }, (_, i) => page + i),
+    };
 }
 
 /** Whether the volume still has the epoch that a cut opened: it has not after its content was exchanged. */

@@ -6,8 +6,9 @@ import type { MappingInfo, PoolInfo, VolumeInfo } from '../base/model.ts';
 import { VOLATILE_ID } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { bitmapMemory, bitmapWarnings } from './bitmap-memory.ts';
-import { changedSince } from './epochs.ts';
+import { changedSince, PAGES_AT_ONCE, windows } from './epochs.ts';
 import { SLOT } from './log-record.ts';
+import { op, type Plan } from './ops.ts';
 import { scrubWarnings } from './scrub-calls.ts';
 import type { State } from './state.ts';
 import type { Mapping, Volume } from './volume.ts';
@@ -37,11 +38,13 @@ export function volumeInfo(state: State, volume: Volume): CoreVolumeInfo {
   };
 }
 
-export const mappingInfo = (state: State, mapping: Mapping): MappingInfo =>
-  mappingInfos(state, [mapping])[0]!;
+export function* mappingInfo(state: State, mapping: Mapping): Plan<MappingInfo> {
+  const [info] = yield* mappingInfos(state, [mapping]);
+  return info!;
+}
 
-export function mappingInfos(state: State, mappings: Mapping[]): MappingInfo[] {
-  const changed = changedGrains(state, mappings);
+export function* mappingInfos(state: State, mappings: Mapping[]): Plan<MappingInfo[]> {
+  const changed = yield* changedGrains(state, mappings);
   return mappings.map((mapping) => infoOf(state, mapping, changed.get(mapping) ?? 0));
 }
 
@@ -71,35 +74,48 @@ function infoOf(state: State, mapping: Mapping, changed: number): MappingInfo {
   };
 }
 
-/** Those of one source from its newest cut back: what has changed since one has changed since all that are older. */
-function changedGrains(state: State, mappings: Mapping[]): Map<Mapping, number> {
+function* changedGrains(state: State, mappings: Mapping[]): Plan<Map<Mapping, number>> {
   const changed = new Map<Mapping, number>();
-  const bySource = Map.groupBy(mappings, ({ row }) => state.volumes.get(row.source));
-  for (const [source, all] of bySource) {
+  let looked = 0;
+  for (const [source, all] of Map.groupBy(mappings, ({ row }) => state.volumes.get(row.source))) {
     if (source === undefined) continue;
-    const bits = new Bitmap(state.arena, VOLATILE_ID, source.grains);
-    let until = Number.POSITIVE_INFINITY;
-    for (const mapping of all.sort((a, b) => b.row.cut - a.row.cut)) {
-      const target = state.volumes.get(mapping.row.target);
-      if (mapping.row.cut === 0 || target === undefined) continue;
-      changedSince(source, mapping.row.cut, bits, until);
-      until = mapping.row.cut;
-      changed.set(mapping, bits.count + changedInTarget(state, target, bits));
+    const targets = all.flatMap(({ row }) => state.volumes.get(row.target) ?? []);
+    const grains = Math.max(source.grains, ...targets.map((target) => target.grains));
+    all.sort((a, b) => b.row.cut - a.row.cut);
+    for (const { pages } of windows(0, grains)) {
+      looked += addChanged(state, source, all, pages, changed);
+      if (looked < PAGES_AT_ONCE) continue;
+      yield op.sleep(1);
+      looked = 0;
     }
-    bits.release();
   }
   return changed;
 }
 
-/** Beside what has changed in its source. */
-function changedInTarget(state: State, target: Volume, inSource: Bitmap): number {
-  if (target.epochs.length === 0) return 0;
-  const bits = new Bitmap(state.arena, VOLATILE_ID, target.grains);
-  changedSince(target, target.row.since, bits);
-  bits.andNot(inSource);
-  const { count } = bits;
+/** From the newest cut of the source back: what has changed since one has changed since all that are older. How many pages those were. */
+function addChanged(
+  state: State,
+  source: Volume,
+  mappings: Mapping[],
+  pages: number[],
+  changed: Map<Mapping, number>,
+): number {
+  const bits = new Bitmap(state.arena, VOLATILE_ID, source.grains);
+  let looked = 0;
+  let until = Number.POSITIVE_INFINITY;
+  for (const mapping of mappings) {
+    const target = state.volumes.get(mapping.row.target);
+    if (mapping.row.cut === 0 || target === undefined) continue;
+    looked += changedSince(source, mapping.row.cut, bits, until, pages);
+    until = mapping.row.cut;
+    const own = new Bitmap(state.arena, VOLATILE_ID, target.grains);
+    looked += changedSince(target, target.row.since, own, undefined, pages);
+    own.andNot(bits);
+    changed.set(mapping, (changed.get(mapping) ?? 0) + bits.count + own.count);
+    own.release();
+  }
   bits.release();
-  return count;
+  return looked;
 }
 
 /** What keeps the pool from doing its work, though it serves. */

@@ -7,7 +7,7 @@ import type { ByteRange, RangePage } from '../base/model.ts';
 import { VOLATILE_ID } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { firstSegment, type Segment } from './content.ts';
-import { changedSince, recordsFrom } from './epochs.ts';
+import { changedSince, PAGES_AT_ONCE, recordsFrom, type Window, windows } from './epochs.ts';
 import { type IoOp, op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
 import { checkPage } from './validate.ts';
@@ -119,34 +119,47 @@ function addData(page: Page, segments: Segment[], looks: (IoOp | null)[], bounds
   return null;
 }
 
-export function changedRanges(
+export function* changedRanges(
   state: State,
   base: Volume,
   volume: Volume,
   from: number,
   limit: number,
-): RangePage {
-  const { source, until } = checkLine(base, volume);
+): Plan<RangePage> {
+  const line = checkLine(base, volume);
   checkPage(volume, from, limit);
-  const { grain } = volume;
+  const { grain, grains } = volume;
   const sizeBytes = volume.row.size;
-  const end = volume.grains;
-  const changed = new Bitmap(state.arena, VOLATILE_ID, end);
-  try {
-    if (isRecorded(state, base, source))
-      changedSince(state.volumes.get(source)!, base.row.cut!, changed, until);
-    else changed.setRange(0, end);
-    if (end > base.grains) changed.setRange(base.grains, end - base.grains);
-    const page = new Page(limit);
-    for (const run of changed.runs(Math.floor(from / grain), end)) {
-      const first = Math.max(from, run.first * grain);
-      if (!page.add(first, Math.min(sizeBytes, (run.first + run.count) * grain)))
-        return { ranges: page.ranges, next: first, sizeBytes };
+  const page = new Page(limit);
+  let looked = 0;
+  for (const { first, end, pages } of windows(Math.floor(from / grain), grains)) {
+    const changed = new Bitmap(state.arena, VOLATILE_ID, grains);
+    try {
+      looked += addChanged(state, base, line, changed, { first, end, pages });
+      for (const run of changed.runs(first, end)) {
+        const start = Math.max(from, run.first * grain);
+        if (!page.add(start, Math.min(sizeBytes, (run.first + run.count) * grain)))
+          return { ranges: page.ranges, next: start, sizeBytes };
+      }
+    } finally {
+      changed.release();
     }
-    return { ranges: page.ranges, next: null, sizeBytes };
-  } finally {
-    changed.release();
+    if (looked < PAGES_AT_ONCE) continue;
+    yield op.sleep(1);
+    looked = 0;
   }
+  return { ranges: page.ranges, next: null, sizeBytes };
+}
+
+/** How many pages of epochs that took. */
+function addChanged(state: State, base: Volume, line: Line, changed: Bitmap, window: Window): number {
+  const { first, end, pages } = window;
+  const grown = Math.max(first, base.grains);
+  if (end > grown) changed.setRange(grown, end - grown);
+  if (isRecorded(state, base, line.source))
+    return changedSince(state.volumes.get(line.source)!, base.row.cut!, changed, line.until, pages);
+  changed.setRange(first, end - first);
+  return 0;
 }
 
 /** Whether the volume still has the record of its changes since the snapshot; it has not if it was deleted or overwritten. */
@@ -156,7 +169,9 @@ function isRecorded(state: State, base: Volume, source: number): boolean {
 }
 
 /** The volume whose changes are asked for, and the epoch at which they end. */
-function checkLine(base: Volume, volume: Volume): { source: number; until: number } {
+type Line = { source: number; until: number };
+
+function checkLine(base: Volume, volume: Volume): Line {
   const refuse = (what: string) => {
     throw new FlashCopyError(
       'InvalidArgument',
