@@ -2,8 +2,9 @@
  * The power-loss simulator: a random history on the simulated machine, and at each moment of it every kind of state that a
  * power cut could leave. A fresh engine recovers each, and all that it shows is compared with what the host was told.
  *
- * A state is what the files that the catalog names and the catalog hold when the power is back. The same state of the same
- * history is counted once, however often it comes up; it is looked at again only when the host was told something new.
+ * A state is what the files that the catalog names and the catalog hold when the power is back, and which other files there
+ * are. The same state of the same history is counted once, however often it comes up; it is looked at again only when the host
+ * was told something new.
  *
  * From some states the engine recovers as slowly as a real one, with its background work, and the power is cut again at each
  * moment of that, and again from there.

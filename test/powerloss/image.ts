@@ -46,7 +46,6 @@ export type Image = {
   /** `${table} ${key}` -> JSON, as the simulated disk has it. */
   catalog: ReadonlyMap<string, string>;
   rows: readonly CatalogRow[];
-  /** Those that the catalog names. */
   files: Map<string, StateFile>;
 };
 

@@ -2,7 +2,7 @@
  * A moment at which the power may go: what is durable, and what is not and may be left or lost, each I/O of it whole, in
  * part or not at all. I/Os that have not ended count from their submission: the disk may have been that quick.
  *
- * Files that the catalog does not name are left out: the engine deletes them before it looks at anything.
+ * Files that the catalog does not name are there too; what of them is durable, and no more: nobody reads them.
  */
 import type { RowChange } from '../../src/core/ops.ts';
 import type { Random } from '../sim/random.ts';
@@ -42,16 +42,16 @@ export class Moment {
     this.catalog = ahead === null ? disk.catalog : withChanges(disk.catalog, ahead);
     this.rows = rowsOf(this.catalog);
     const byFile = new Map<SimFile, FileAt>();
-    for (const path of namedFiles(this.rows)) {
-      const file = disk.files.get(path);
-      if (file === undefined) continue;
+    const named = namedFiles(this.rows);
+    for (const [path, file] of disk.files) {
       const at = { path, salt: textKey(path), file };
       this.files.push(at);
-      byFile.set(file, at);
+      if (named.has(path)) byFile.set(file, at);
+      else this.base.text(path);
     }
     this.candidates = candidatesOf(disk, byFile);
     for (const [name, json] of this.catalog) this.base.text(`${name} ${json}`);
-    for (const { salt, file } of this.files) {
+    for (const { salt, file } of byFile.values()) {
       this.base.add(salt, -1, file.durableSize);
       for (const [block, content] of file.durableBlocks) this.base.add(salt, block, content);
     }
