@@ -317,9 +317,9 @@ function* commitSync(
   oldHeld.release();
   hang(target, source, parent, moved);
   state.runner.fire(mapping.wake);
-  // Its flush has failed beside the commit.
+  // Its flush has failed beside the commit, or that of one above.
   if (source.unflushed) loseCuts(state, source);
-  loseNewReaders(state, parent);
+  for (const above of [source, parent]) loseNewReaders(state, above);
   if (oldRow !== undefined && oldRow.gen > 0) yield* removeFiles(state, [bitmapFile(oldRow.id, oldRow.gen)]);
 }
 
