@@ -348,10 +348,9 @@ function* nextNeeded(leaver: Volume, child: Volume, from: number, needed: Bitmap
 
 /** Grains that every child holds durably are not needed in the leaver any more. It is offline or deleted: who is about to hang on it knows. */
 function* punchGiven(state: State, leaver: Volume, from: number, to: number): Plan<void> {
-  if (!mayRemove(leaver)) return;
   const punches: IoOp[] = [];
   const grain = leaver.grain;
-  for (let g = from; g < to && leaver.adopting === 0; ) {
+  for (let g = from; g < to && leaver.adopting === 0 && mayRemove(leaver); ) {
     let end = Math.min(to, g + 16 * 1024);
     let held = g;
     for (const child of leaver.children) {
