@@ -5,6 +5,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Texts, Told, Trial } from './trial.ts';
 
 const OPERATIONS = 800;
+/** Characters: rows that are left behind may be many. */
+const SAID_MAX = 500;
 
 const { texts, trials } = workerData as { texts: Texts; trials: readonly Trial[] };
 
@@ -38,7 +40,7 @@ function firstComplaint(): Told {
     try {
       make(trial);
     } catch (error) {
-      return { ...trial, said: (error as Error).message.split('\n')[0]! };
+      return { ...trial, said: (error as Error).message.split('\n')[0]!.slice(0, SAID_MAX) };
     }
   }
   return 'ended';
