@@ -16,6 +16,8 @@ import type { Epoch, Volume } from './volume.ts';
 export const PAGES_AT_ONCE = 1024;
 /** Of each epoch, of which there may be hundreds. */
 const WINDOW_PAGES = 8;
+/** What it takes to see that an epoch has not got a page, beside what a look at one takes. */
+const MISSING = 1 / 64;
 
 /** By volume, the numbers of its epochs at which the questions of others start: those of its copies. */
 function startsOfOthers(state: State): Map<number, Set<number>> {
@@ -42,20 +44,23 @@ function boundaries(others: Map<number, Set<number>>, volume: Volume): number[] 
   return [...set].sort((a, b) => a - b);
 }
 
-/**
- * Everything written since epoch `seq` began, ORed into `into`; `until` excludes epochs from there on. Of all pages or of these; how
- * many of them there were.
- */
+/** Everything written since epoch `seq` began, ORed into `into`; `until` excludes epochs from there on. */
 export function changedSince(
   volume: Volume,
   seq: number,
   into: Bitmap,
   until = Number.POSITIVE_INFINITY,
-  pages?: readonly number[],
-): number {
-  let looked = 0;
-  for (const e of volume.epochs)
-    if (e.row.seq >= seq && e.row.seq < until) looked += into.or(e.bitmap, pages);
+): void {
+  for (const e of epochsSince(volume, seq, until)) into.or(e.bitmap);
+}
+
+export const epochsSince = (volume: Volume, seq: number, until = Number.POSITIVE_INFINITY): Epoch[] =>
+  volume.epochs.filter(({ row }) => row.seq >= seq && row.seq < until);
+
+/** These pages of the epochs, ORed into `into`; how many looks that took. */
+export function orPages(epochs: readonly Epoch[], pages: readonly number[], into: Bitmap): number {
+  let looked = epochs.length * pages.length * MISSING;
+  for (const { bitmap } of epochs) looked += into.or(bitmap, pages);
   return looked;
 }
 

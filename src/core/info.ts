@@ -6,12 +6,12 @@ import type { MappingInfo, PoolInfo, VolumeInfo } from '../base/model.ts';
 import { VOLATILE_ID } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { bitmapMemory, bitmapWarnings } from './bitmap-memory.ts';
-import { changedSince, PAGES_AT_ONCE, windows } from './epochs.ts';
+import { epochsSince, orPages, PAGES_AT_ONCE, windows } from './epochs.ts';
 import { SLOT } from './log-record.ts';
 import { op, type Plan } from './ops.ts';
 import { scrubWarnings } from './scrub-calls.ts';
 import type { State } from './state.ts';
-import type { Mapping, Volume } from './volume.ts';
+import type { Epoch, Mapping, Volume } from './volume.ts';
 
 export type CoreVolumeInfo = VolumeInfo & { file: string };
 
@@ -81,38 +81,57 @@ function* changedGrains(state: State, mappings: Mapping[]): Plan<Map<Mapping, nu
     if (source === undefined) continue;
     const targets = all.flatMap(({ row }) => state.volumes.get(row.target) ?? []);
     const grains = Math.max(source.grains, ...targets.map((target) => target.grains));
-    all.sort((a, b) => b.row.cut - a.row.cut);
+    let records = recordsOf(state, source, all);
     for (const { pages } of windows(0, grains)) {
-      looked += addChanged(state, source, all, pages, changed);
+      looked += addChanged(state, source, records, pages, changed);
       if (looked < PAGES_AT_ONCE) continue;
       yield op.sleep(1);
       looked = 0;
+      records = recordsOf(state, source, all);
     }
   }
   return changed;
 }
 
-/** From the newest cut of the source back: what has changed since one has changed since all that are older. How many pages those were. */
+/** Who records what has changed since the cut of a mapping: epochs of its source, up to the cut of the one before, and of its target. */
+type Records = { mapping: Mapping; inSource: Epoch[]; target: Volume; inTarget: Epoch[] };
+
+/** From the newest cut of the source back: what has changed since one has changed since all that are older. */
+function recordsOf(state: State, source: Volume, mappings: Mapping[]): Records[] {
+  let until = Number.POSITIVE_INFINITY;
+  return mappings
+    .toSorted((a, b) => b.row.cut - a.row.cut)
+    .flatMap((mapping) => {
+      const { cut } = mapping.row;
+      const target = state.volumes.get(mapping.row.target);
+      if (cut === 0 || target === undefined) return [];
+      const inSource = epochsSince(source, cut, until);
+      until = cut;
+      return [{ mapping, inSource, target, inTarget: epochsSince(target, target.row.since) }];
+    });
+}
+
+/** How many looks at pages that took. */
 function addChanged(
   state: State,
   source: Volume,
-  mappings: Mapping[],
+  records: Records[],
   pages: number[],
   changed: Map<Mapping, number>,
 ): number {
-  const bits = new Bitmap(state.arena, VOLATILE_ID, source.grains);
   let looked = 0;
-  let until = Number.POSITIVE_INFINITY;
-  for (const mapping of mappings) {
-    const target = state.volumes.get(mapping.row.target);
-    if (mapping.row.cut === 0 || target === undefined) continue;
-    looked += changedSince(source, mapping.row.cut, bits, until, pages);
-    until = mapping.row.cut;
-    const own = new Bitmap(state.arena, VOLATILE_ID, target.grains);
-    looked += changedSince(target, target.row.since, own, undefined, pages);
-    own.andNot(bits);
-    changed.set(mapping, (changed.get(mapping) ?? 0) + bits.count + own.count);
-    own.release();
+  const bits = new Bitmap(state.arena, VOLATILE_ID, source.grains);
+  for (const { mapping, inSource, target, inTarget } of records) {
+    looked += orPages(inSource, pages, bits);
+    let count = (changed.get(mapping) ?? 0) + bits.count;
+    if (inTarget.length > 0) {
+      const own = new Bitmap(state.arena, VOLATILE_ID, target.grains);
+      looked += orPages(inTarget, pages, own);
+      own.andNot(bits);
+      count += own.count;
+      own.release();
+    }
+    changed.set(mapping, count);
   }
   bits.release();
   return looked;

@@ -7,7 +7,7 @@ import type { ByteRange, RangePage } from '../base/model.ts';
 import { VOLATILE_ID } from './arena.ts';
 import { Bitmap } from './bitmap.ts';
 import { firstSegment, type Segment } from './content.ts';
-import { changedSince, PAGES_AT_ONCE, recordsFrom, type Window, windows } from './epochs.ts';
+import { epochsSince, orPages, PAGES_AT_ONCE, recordsFrom, type Window, windows } from './epochs.ts';
 import { type IoOp, op, type Plan } from './ops.ts';
 import type { State } from './state.ts';
 import { checkPage } from './validate.ts';
@@ -151,13 +151,15 @@ export function* changedRanges(
   return { ranges: page.ranges, next: null, sizeBytes };
 }
 
-/** How many pages of epochs that took. */
+/** How many looks at pages that took. */
 function addChanged(state: State, base: Volume, line: Line, changed: Bitmap, window: Window): number {
   const { first, end, pages } = window;
   const grown = Math.max(first, base.grains);
   if (end > grown) changed.setRange(grown, end - grown);
-  if (isRecorded(state, base, line.source))
-    return changedSince(state.volumes.get(line.source)!, base.row.cut!, changed, line.until, pages);
+  if (isRecorded(state, base, line.source)) {
+    const epochs = epochsSince(state.volumes.get(line.source)!, base.row.cut!, line.until);
+    return orPages(epochs, pages, changed);
+  }
   changed.setRange(first, end - first);
   return 0;
 }

@@ -11,6 +11,8 @@ const PAGES = 48;
 const SNAPSHOTS = 50;
 const PAGES_MAX = 2048;
 const WORDS = 8 * 2 ** 20;
+/** Where it has none of the pages that are looked for. */
+const MISSING_MAX = 64 * PAGES_MAX;
 
 describe('Where a volume has many snapshots', function () {
   this.timeout(60_000);
@@ -42,7 +44,7 @@ describe('Where a volume has many snapshots', function () {
   });
 
   /** The plan, and how many pages at most were looked at in one go. */
-  function mostOf<T>(plan: Plan<T>): T {
+  function mostOf<T>(plan: Plan<T>, { world } = pool): T {
     looked = 0;
     most = 0;
     const watched = function* (): Plan<T> {
@@ -50,7 +52,7 @@ describe('Where a volume has many snapshots', function () {
       for (; !step.done; step = plan.next(yield step.value)) looked = 0;
       return step.value;
     };
-    return pool.world.run('ask', watched());
+    return world.run('ask', watched());
   }
 
   const { core } = pool.world;
@@ -104,5 +106,26 @@ describe('Where a volume has many snapshots', function () {
         ranges.some(({ offset, length }) => offset <= one.offset && one.offset < offset + length),
         `at ${one.offset}`,
       );
+  });
+
+  describe('and is huge, and little of it has changed', () => {
+    const huge = new SmallPool(1, undefined, false, 8 * WORDS);
+    const askHuge = <T>(plan: Plan<T>): T => mostOf(plan, huge);
+
+    before(() => {
+      const request = { name: 'v', sizeBytes: 4096 * PAGE_BITS * BLOCK, grainBytes: BLOCK };
+      huge.world.run('create', huge.world.core.createVolume(request));
+      for (let i = 0; i < SNAPSHOTS; i++) huge.snapshot(`s${i}`, 'v');
+    });
+
+    it('the list of its mappings is', () => {
+      askHuge(huge.world.core.listMappings());
+      assert.ok(most > 0 && most < MISSING_MAX, `${most} pages`);
+    });
+
+    it('changed ranges are', () => {
+      assert.deepEqual(askHuge(huge.world.core.changedRanges('s0', 'v', 0, 10)).ranges, []);
+      assert.ok(most > 0 && most < MISSING_MAX, `${most} pages`);
+    });
   });
 });
