@@ -154,14 +154,14 @@ function* forget(state: State, mapping: Mapping, target: Volume | undefined, for
  */
 function* makeEmpty(state: State, mapping: Mapping, target: Volume): Plan<void> {
   assert(target.held === null && target.parent === null, 'a target is emptied that is still in the tree');
-  if (!mayRemove(target))
-    throw new FlashCopyError(
-      'Damaged',
-      `${target.name} cannot be emptied: ${target.badFile}. Put the file back and start the engine again, or delete the volume`,
-    );
   // 1. A fill from the undo log that is under way ends before.
   const lock = yield* target.locks.take(0, target.grains);
   try {
+    if (!mayRemove(target))
+      throw new FlashCopyError(
+        'Damaged',
+        `${target.name} cannot be emptied: ${target.badFile}. Put the file back and start the engine again, or delete the volume`,
+      );
     yield target.zero(0, target.grains * target.grain);
     yield op.flush(target.file);
   } finally {

@@ -3,7 +3,7 @@
  * them, nor after the next start; and where the file is put back, all of it is there.
  */
 import assert from 'node:assert/strict';
-import type { Plan, RowChange } from '../../src/core/ops.ts';
+import { type Plan, type RowChange, Signal } from '../../src/core/ops.ts';
 import type { Volume } from '../../src/core/volume.ts';
 import { BLOCK, SimFile } from '../sim/sim-file.ts';
 import type { SimWorld } from '../sim/sim-world.ts';
@@ -184,6 +184,39 @@ describe('A volume whose data file is short', () => {
       made.putBack(path);
       made.world.run('delete', made.world.core.deleteMapping('c', true));
       made.shows('c', all(0));
+    }
+  });
+
+  it('found by a scrub while it is about to be emptied, is not: the file may be of another volume', () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const made = pool(seed);
+      const { core, runner, disk } = made.world;
+      made.clone('c', 'v');
+      made.write('c', 0, 3);
+      made.flush('c');
+      made.emptyLog();
+      const c = made.found('c');
+      const filled = new Signal();
+      const fill = function* (): Plan<void> {
+        const lock = yield* c.locks.take(0, 1);
+        yield filled;
+        c.locks.give(lock);
+      };
+      let refused = '';
+      runner.call('delete', core.deleteMapping('c', true), (error) => {
+        refused = String(error);
+      });
+      runner.runUntil(() => c.held === null && c.parent === null);
+      runner.call('fill', fill(), () => {});
+      runner.runFor(100);
+      made.cutShort(c.file.path);
+      const before = disk.files.get(c.file.path)!.read(0);
+      runner.call('scrub', made.scrubbing(c), () => {});
+      runner.runUntil(() => c.badFile !== '');
+      runner.fire(filled);
+      runner.runUntilAnswered();
+      assert.match(refused, /c cannot be emptied: /, `seed ${seed}`);
+      assert.deepEqual(disk.files.get(c.file.path)!.read(0), before);
     }
   });
 
