@@ -124,8 +124,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a sync forgets the oldest epoch',
     file: 'epochs.ts',
-    find: 'if (e.row.seq >= seq && e.row.seq < until)',
-    replace: 'if (e.row.seq > seq && e.row.seq < until)',
+    find: 'row.seq >= seq && row.seq < until',
+    replace: 'row.seq > seq && row.seq < until',
   },
   {
     what: 'a sync does not give the older neighbour what it reads through the target',
