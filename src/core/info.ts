@@ -16,7 +16,7 @@ import type { Epoch, Mapping, Volume } from './volume.ts';
 export type CoreVolumeInfo = VolumeInfo & { file: string };
 
 export function volumeInfo(state: State, volume: Volume): CoreVolumeInfo {
-  const r = volume.row;
+  const { row: r, offline } = volume;
   const stopped = r.offline !== '' && state.mappingOf(volume)?.row.state === 'stopped';
   const source = volume.parent === null || r.source === null ? undefined : state.volumes.get(r.source);
   return {
@@ -31,8 +31,8 @@ export function volumeInfo(state: State, volume: Volume): CoreVolumeInfo {
     createdAt: r.createdAt,
     labels: r.labels ?? {},
     device: '',
-    state: volume.offline === '' ? 'online' : stopped ? 'stopped' : 'suspended',
-    error: volume.offline,
+    state: offline === '' ? 'online' : stopped ? 'stopped' : 'suspended',
+    error: offline,
     allocatedBytes: 0,
     file: volume.file.path,
   };
