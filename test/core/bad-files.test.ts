@@ -79,6 +79,15 @@ function pool(seed: number): DamagedPool {
   return made;
 }
 
+/** However long, and for the next engine too: the snapshot is offline until the file is put back, and whole then. */
+function assertSnapshotWaits(made: DamagedPool, path: string, label: string): void {
+  made.world.runner.runFor(LONG_MS);
+  made.reopen();
+  assert.match(made.found('s').offline, /it reads through/, label);
+  made.putBack(path);
+  made.shows('s', all(1));
+}
+
 describe('A volume whose data file is short', () => {
   it('gives its snapshot no zeros when it is deleted', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
@@ -86,11 +95,7 @@ describe('A volume whose data file is short', () => {
       const { path } = made.found('v').file;
       made.findShort('v');
       made.world.run('delete', made.world.core.deleteVolume('v'));
-      made.world.runner.runFor(LONG_MS);
-      made.reopen();
-      assert.match(made.found('s').offline, /it reads through/, `seed ${seed}`);
-      made.putBack(path);
-      made.shows('s', all(1));
+      assertSnapshotWaits(made, path, `seed ${seed}`);
       made.world.runner.runFor(LONG_MS);
       assert.equal(made.world.disk.files.has(path), false, 'it can be reclaimed now');
       made.shows('s', all(1));
@@ -105,11 +110,7 @@ describe('A volume whose data file is short', () => {
       made.world.losePower();
       made.cutShort(path);
       made.world.open();
-      made.world.runner.runFor(LONG_MS);
-      made.reopen();
-      assert.match(made.found('s').offline, /it reads through/, `seed ${seed}`);
-      made.putBack(path);
-      made.shows('s', all(1));
+      assertSnapshotWaits(made, path, `seed ${seed}`);
     }
   });
 
@@ -136,11 +137,7 @@ describe('A volume whose data file is short', () => {
       made.map('m', 'x', 'v');
       made.world.run('start', made.world.core.startMappings(['m']));
       made.shows('v', all(7));
-      made.world.runner.runFor(LONG_MS);
-      made.reopen();
-      assert.match(made.found('s').offline, /it reads through/, `seed ${seed}`);
-      made.putBack(path);
-      made.shows('s', all(1));
+      assertSnapshotWaits(made, path, `seed ${seed}`);
       made.shows('v', all(7));
     }
   });
@@ -379,11 +376,7 @@ describe('A volume whose data file a scrub finds short while the commit is under
       made.map('m', 'x', 'v');
       const path = foundBesideCommit(made, isOfMapping, (core) => core.startMappings(['m']));
       made.shows('v', all(7));
-      made.world.runner.runFor(LONG_MS);
-      made.reopen();
-      assert.match(made.found('s').offline, /it reads through/, `seed ${seed}`);
-      made.putBack(path);
-      made.shows('s', all(1));
+      assertSnapshotWaits(made, path, `seed ${seed}`);
       made.shows('v', all(7));
     }
   });

@@ -169,6 +169,18 @@ function assertShows1(pool: SmallPool, label: string): void {
     assert.equal(pool.read('s', grain), 1, `grain ${grain}, ${label}`);
 }
 
+/** The flush of `c` fails, the source is overwritten and the power lost: the copy is offline, or shows what it did. */
+function assertNothingWrong(pool: SmallPool, c: Volume, label: string): void {
+  const { core, runner } = pool.world;
+  flushFailed(core['state'], c, new Error('EIO'));
+  runner.runFor(2000);
+  for (let grain = 0; grain < GRAINS; grain++) pool.write('v', grain, 2);
+  pool.flush('v');
+  pool.emptyLog();
+  loseAll(pool);
+  if (pool.found('s').offline === '') assertShows1(pool, label);
+}
+
 /** The commit that hangs it on another one is under way. */
 function isHanging({ world }: SmallPool, { id }: Volume): boolean {
   return [...world.core['state']['submitted']].some(({ table, key }) => table === 'volume' && key === id);
@@ -181,19 +193,13 @@ describe('A flush that fails while others come to read from that volume', () => 
       for (let seed = 1; seed <= STEPS; seed++) {
         const pool = aboutToHang(seed, how);
         if (pool === null) continue;
-        const { core, runner } = pool.world;
+        const { runner } = pool.world;
         const c = pool.found('c');
         const s = pool.found('s');
         runner.runUntil(() => isHanging(pool, s));
         if (c.pending.length === 0) continue;
         tried++;
-        flushFailed(core['state'], c, new Error('EIO'));
-        runner.runFor(2000);
-        for (let grain = 0; grain < GRAINS; grain++) pool.write('v', grain, 2);
-        pool.flush('v');
-        pool.emptyLog();
-        loseAll(pool);
-        if (pool.found('s').offline === '') assertShows1(pool, `seed ${seed}`);
+        assertNothingWrong(pool, c, `seed ${seed}`);
       }
       assert.ok(tried > STEPS / 4, `${tried} of ${STEPS}`);
     });
@@ -218,13 +224,7 @@ describe('A flush that fails while others come to read from that volume', () => 
         runner.runUntil(() => disk.nextCommit?.some(({ table }) => table === 'mapping') === true);
         if (c.pending.length === 0) continue;
         tried++;
-        flushFailed(core['state'], c, new Error('EIO'));
-        runner.runFor(2000);
-        for (let grain = 0; grain < GRAINS; grain++) pool.write('v', grain, 2);
-        pool.flush('v');
-        pool.emptyLog();
-        loseAll(pool);
-        if (pool.found('s').offline === '') assertShows1(pool, `seed ${seed}`);
+        assertNothingWrong(pool, c, `seed ${seed}`);
       }
       assert.ok(tried > STEPS / 4, `${tried} of ${STEPS}`);
     });
